@@ -1,0 +1,3 @@
+"""The login gateway: sign in with any OpenID provider, one account, our own sessions and tokens."""
+
+__version__ = "0.1.0"

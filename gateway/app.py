@@ -1,0 +1,219 @@
+"""create_app(): the only place where the parts meet. No globals: two gateways may live in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import schema
+from .attempts import Attempts
+from .db import Database
+from .errors import CannotStart, GatewayError
+from .flows.renew import Issuer, Renewal
+from .flows.sign_out import SignOut
+from .housekeeping import Chore, Housekeeping, prune
+from .providers.registry import Providers
+from .sealing import Sealer
+from .sessions.ended import EndedSessions
+from .sessions.queue import Rotations
+from .sessions.rotation import Policy
+from .settings import Settings
+from .tokens.access import AccessTokens
+from .tokens.keys import Keyring
+from .tokens.refresh import RefreshTokens
+from .web import account, assets, entrance, forward_auth, logout, problems, sign_in, token, well_known
+from .web.cookies import Cookies
+from .web.envelope import Envelope
+from .web.front import Front, HotPaths
+from .web.limits import RateLimiter
+from .web.pages import Pages
+from .web.parts import KEY, Parts
+from .web.redirects import Redirects, origin
+
+if TYPE_CHECKING:
+    import httpx2
+
+Clock = Callable[[], float]
+
+
+def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """CORS with credentials for exactly these origins, except on the steps of a sign-in (RFC 9700 section 2.6)."""
+    shared = CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["X-Request-Id", "Retry-After"],
+        max_age=600,
+    )
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        redirects = scope["type"] == "http" and scope["path"].endswith(("/login", "/callback"))
+        apart = redirects and scope["method"] == "GET"
+        await (app if apart else shared)(scope, receive, send)
+
+    return choose
+
+
+class Gateway:
+    """The ASGI application. Starts its parts with the server's lifespan, or, mounted in an application that does not
+    pass the lifespan on, with the first request."""
+
+    def __init__(self, parts: Parts, app: ASGIApp) -> None:
+        self.parts = parts
+        self._app = app
+        self._starting = asyncio.Lock()
+        self._started = False
+        self._housekeeping = Housekeeping(chores(parts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if not self._started:
+            await self.start()
+        await self._app({**scope, KEY: self.parts}, receive, send)
+
+    async def start(self) -> None:
+        """Schema, keys, the list of ended sessions, background work. Raises CannotStart."""
+        async with self._starting:
+            if self._started:
+                return
+            await prepare_schema(self.parts.database)
+            await self.parts.keyring.ensure()
+            await self.parts.ended.start()
+            self._housekeeping.start()
+            self._started = True
+
+    async def stop(self) -> None:
+        await self._housekeeping.stop()
+        await self.parts.ended.stop()
+        await self.parts.providers.close()
+        await self.parts.limiter.close()
+        await self.parts.database.close()
+        self._started = False
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except CannotStart as fault:
+            await send({"type": "lifespan.startup.failed", "message": str(fault)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(
+    settings: Settings, *, clock: Clock = time.time, transport: httpx2.AsyncBaseTransport | None = None
+) -> Gateway:
+    """The gateway for these settings. `transport` replaces the network to the providers, for tests."""
+    parts = assemble(settings, clock, transport)
+    routes = [
+        *assets.routes,
+        *entrance.routes,
+        *account.routes,
+        *logout.routes,
+        *token.routes,
+        *forward_auth.routes,
+        *well_known.routes,
+        *sign_in.routes,  # last: /auth/{provider}/… would shadow others
+    ]
+    handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exception}
+    router = Starlette(routes=routes, exception_handlers=handlers)
+    front: ASGIApp = Front(router, parts, hot_paths(parts))
+    if settings.cors_origins:
+        front = cross_origin(front, settings.cors_origins)
+    surrounded = Envelope(
+        front,
+        public_url=settings.public_url,
+        on_error=problems.last_resort,
+        trusted_proxies=settings.trusted_proxies,
+        form_action={origin(provider.discovery_url) for provider in settings.providers.values()},
+    )
+    return Gateway(parts, surrounded)
+
+
+def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None) -> Parts:
+    base = urlsplit(settings.public_url).path.rstrip("/")
+    database = Database(settings.database_url)
+    sealer = Sealer(settings.secret_keys)
+    keyring = Keyring(database, sealer, clock, settings.access_token_alg, token_life=settings.access_token_ttl)
+    access = AccessTokens(settings.public_url, settings.audience, settings.access_token_ttl, keyring, clock)
+    refresh = RefreshTokens(sealer)
+    ended = EndedSessions(database, clock)
+    policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
+    issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl)
+    default = settings.default_redirect
+    return Parts(
+        settings=settings,
+        base=base,
+        origin=origin(settings.public_url),
+        clock=clock,
+        database=database,
+        sealer=sealer,
+        providers=Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport),
+        attempts=Attempts(sealer),
+        keyring=keyring,
+        access=access,
+        refresh=refresh,
+        renewal=Renewal(database, Rotations(database, policy, clock), ended, issuer),
+        sign_out=SignOut(database, ended),
+        ended=ended,
+        limiter=RateLimiter(enabled=settings.rate_limits, redis_url=settings.redis_url),
+        cookies=Cookies.of(settings.public_url, base, settings.cookie_domain),
+        redirects=Redirects(
+            settings.public_url,
+            settings.allowed_redirects,
+            f"{base}{default}" if default == "/auth/account" else default,
+        ),
+        pages=Pages(title=urlsplit(settings.public_url).hostname or "", base=base),
+    )
+
+
+def hot_paths(parts: Parts) -> HotPaths:
+    return {
+        ("GET", "/auth/verify"): forward_auth.verify_endpoint,
+        ("POST", "/auth/token"): token.token,
+        ("POST", "/auth/refresh"): token.refresh,
+        **{("GET", f"/auth/{provider.name}/login"): sign_in.start for provider in parts.providers},
+    }
+
+
+def chores(parts: Parts) -> list[Chore]:
+    return [
+        Chore("providers", 60, parts.providers.warm),
+        Chore("keys", 2, parts.keyring.upkeep),
+        Chore("prune", 300, lambda: prune(parts.database, parts.now())),
+    ]
+
+
+async def prepare_schema(database: Database) -> None:
+    """SQLite is brought up to date here; a server database is somebody's to change, so it is only looked at."""
+    try:
+        if await database.revision() == schema.HEAD:
+            return
+    except (SQLAlchemyError, OSError) as error:
+        raise CannotStart(
+            f"The database cannot be opened: {type(error).__name__}.",
+            "Check `database_url`, and that it is running.",
+        ) from error
+    from . import migrate  # half a second to load, and needed once
+
+    if database.dialect == "sqlite":
+        await migrate.upgrade(str(database.url))
+        return
+    if await migrate.schema_state(database.url.render_as_string(hide_password=False)) != "current":
+        raise CannotStart("The database schema is not up to date.", "Run `gateway migrate`, then start again.")

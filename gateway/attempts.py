@@ -1,0 +1,132 @@
+"""One sign-in under way: bound to this browser by a signed cookie, to its provider, and to one use.
+
+The attempt's id is the `state`. Nonce and PKCE verifier are derived from it with a server key, so the cookie holds no
+secret and nothing is written to the database until the provider's answer is claimed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from . import schema
+from .errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed
+from .sealing import Sealer
+
+LIFETIME = 600  # seconds a person has at the provider
+ID = re.compile(r"[A-Za-z0-9_-]{32}")
+MAX_TARGET = 2048  # characters of a redirect target that fit the cookie
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sign-in under way. `generation` says which secret key its derived values hang on."""
+
+    id: str
+    provider: str
+    redirect_to: str
+    started_at: int  # epoch seconds
+    generation: int = 0
+
+    def expired(self, now: int) -> bool:
+        """Too old, or from a future that no clock difference explains."""
+        return not self.started_at - 60 <= now <= self.started_at + LIFETIME
+
+
+class Attempts:
+    """Starts attempts, carries them through a cookie, derives what belongs to them, and claims each once."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._signers = [
+            URLSafeSerializer(
+                sealer.derive("attempt/cookie", generation),
+                salt="attempt",
+                signer_kwargs={"digest_method": sha256, "key_derivation": "hmac"},
+            )
+            for generation in sealer.generations
+        ]
+
+    def start(self, provider: str, redirect_to: str, now: int) -> Attempt:
+        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now)
+
+    def pack(self, attempt: Attempt) -> str:
+        """The cookie's value: signed, not secret."""
+        fields = [attempt.id, attempt.provider, attempt.redirect_to, attempt.started_at]
+        return str(self._signers[0].dumps(fields))
+
+    def unpack(self, value: str) -> Attempt | None:
+        """The attempt a cookie holds, however old; None when we did not sign it."""
+        for generation, signer in enumerate(self._signers):
+            try:
+                return read(signer.loads(value), generation)
+            except BadData:
+                continue
+        return None
+
+    def nonce(self, attempt: Attempt) -> str:
+        return self._derive("attempt/nonce", attempt)
+
+    def code_verifier(self, attempt: Attempt) -> str:
+        """43 characters from 256 bits (RFC 7636 section 4.1)."""
+        return self._derive("attempt/verifier", attempt)
+
+    def _derive(self, purpose: str, attempt: Attempt) -> str:
+        tag = self._sealer.mac(purpose, f"{attempt.provider}:{attempt.id}".encode(), attempt.generation)
+        return urlsafe_b64encode(tag).rstrip(b"=").decode()
+
+
+def read(packed: Any, generation: int) -> Attempt | None:
+    match packed:
+        case [str(id), str(provider), str(redirect_to), int(started_at)]:
+            return Attempt(id, provider, redirect_to, started_at, generation)
+        case _:
+            return None
+
+
+def judge(attempt: Attempt | None, state: str, provider: str, now: int) -> Attempt:
+    """The attempt that this answer may go on with. Raises an AttemptFault otherwise."""
+    if attempt is None:
+        raise AttemptMissing("no cookie for this state")
+    if attempt.id != state or attempt.provider != provider:
+        raise AttemptMismatch("the cookie is of another state or provider")
+    if attempt.expired(now):
+        raise AttemptExpired(f"started {now - attempt.started_at} s ago")
+    return attempt
+
+
+def oldest(attempts: Iterable[Attempt], keep: int) -> list[Attempt]:
+    """Those beyond the `keep` youngest, to be forgotten when a browser collects too many."""
+    return sorted(attempts, key=lambda attempt: attempt.started_at, reverse=True)[keep:]
+
+
+async def claim(connection: AsyncConnection, attempt: Attempt, now: int) -> None:
+    """Spend the attempt. Of two parallel claims one raises AttemptUsed."""
+    if not await spend(connection, f"attempt:{attempt.id}", attempt.started_at + LIFETIME + 120):
+        raise AttemptUsed(f"claimed before, {now - attempt.started_at} s after its start")
+
+
+async def spend(connection: AsyncConnection, value: str, expires_at: int) -> bool:
+    """Whether this value is spent now for the first time; remembered until `expires_at` (epoch seconds)."""
+    digest = sha256(value.encode()).digest()
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(schema.spent).values(digest=digest, expires_at=expires_at)
+    first = statement.on_conflict_do_nothing().returning(schema.spent.c.digest)
+    return (await connection.execute(first)).one_or_none() is not None
+
+
+async def prune(connection: AsyncConnection, now: int, limit: int) -> int:
+    """Forget up to `limit` spent values that have expired; how many went."""
+    expired = select(schema.spent.c.digest).where(schema.spent.c.expires_at < now).limit(limit)
+    result = await connection.execute(delete(schema.spent).where(schema.spent.c.digest.in_(expired)))
+    return result.rowcount

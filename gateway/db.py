@@ -1,0 +1,127 @@
+"""The database: one engine, a write transaction, a read. SQLite (WAL, FULL, one writer) or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from sqlalchemy import event, inspect, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+log = logging.getLogger("gateway.db")
+
+BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
+
+
+def normalise(url: str) -> URL:
+    """The URL with the driver the gateway uses. ValueError for a database it does not serve."""
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres":
+            asyncpg = parsed.drivername.endswith("+asyncpg")
+            return parsed.set(drivername="postgresql+asyncpg" if asyncpg else "postgresql+psycopg")
+        case other:
+            raise ValueError(f"{other} is not served; use sqlite:///… or postgresql://…")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database could not be reached or did not answer, as against having been asked wrongly."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout | OSError)
+
+
+class Database:
+    """Owns the engine of one process. `write()` is one transaction, `read()` is for single statements."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = normalise(url)
+        self.dialect: Literal["sqlite", "postgresql"] = (
+            "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
+        )
+        if self.dialect == "sqlite":
+            self.engine = create_async_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT / 1000})
+            listen_sqlite(self.engine)
+            self._writer = self.engine.execution_options(immediate=True)
+            self._reader = self.engine
+        else:
+            self.engine = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=10,
+                pool_pre_ping=False,
+                pool_recycle=1800,
+            )
+            self._writer = self.engine
+            # One round trip less before and after each single statement.
+            self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back when an exception leaves the block."""
+        if self.dialect == "sqlite":
+            async with self._turn, self._writer.begin() as connection:
+                yield connection
+        else:
+            async with self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection without a transaction: each statement stands alone."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    async def answers(self, patience: float) -> bool:
+        """Whether the database answers within `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience), self.read() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (TimeoutError, SQLAlchemyError, OSError) as error:
+            log.warning("database_unreachable", extra={"fields": {"cause": type(error).__name__}})
+            return False
+        return True
+
+    async def revision(self) -> str | None:
+        """The migration the database is at; None for one without our tables. SQLAlchemyError when unreachable."""
+        async with self.read() as connection:
+            if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+                return None
+            return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def listen_sqlite(engine: AsyncEngine) -> None:
+    """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        if connection.get_execution_options().get("immediate"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,141 @@
+"""Renew: a refresh token becomes the next pair. What the presentation comes to is decided in `sessions.rotation`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway import events
+from gateway.db import Database
+from gateway.errors import InvalidGrant
+from gateway.events import Event, EventName, Origin
+from gateway.sessions.ended import EndedSessions
+from gateway.sessions.queue import Rotations
+from gateway.sessions.rotation import FastForwarded, Reused, Unknown
+from gateway.settings import RoleRule
+from gateway.tokens.access import AccessGrant, AccessTokens
+from gateway.tokens.refresh import RefreshTokens
+
+from .roles import roles_for
+
+LONGEST_NAME = 100  # characters
+LONGEST_GROUPS = 1200  # characters in all
+
+
+class Issuable(Protocol):
+    """What a pair is made from: a session, or the row a rotation returned."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+    @property
+    def account_id(self) -> uuid.UUID: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def auth_time(self) -> int: ...
+    @property
+    def expires_at(self) -> int: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def current(self) -> int: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a renewal or a sign-in hands out. Lives in seconds."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    scope: str
+    session_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Makes pairs: the signer, the refresh tokens, the role rules, and the lives of both."""
+
+    access: AccessTokens
+    refresh: RefreshTokens
+    roles: Sequence[RoleRule]
+    idle_ttl: int
+
+    def issue(self, session: Issuable, now: int, scope: str | None = None) -> Pair:
+        scope = scope or session.scope
+        grant = AccessGrant(
+            subject=str(session.account_id),
+            session_id=session.id,
+            auth_time=session.auth_time,
+            idp=session.provider,
+            client_id=session.client_id,
+            scope=scope,
+            roles=roles_for(session.provider, session.facts, self.roles),
+            not_after=session.expires_at,
+            **personal(session.facts, scope.split(" ")),
+        )
+        return Pair(
+            access_token=self.access.mint(grant),
+            expires_in=self.access.ttl,
+            refresh_token=self.refresh.encode(session.id, session.current),
+            refresh_expires_in=min(self.idle_ttl, session.expires_at - now),
+            scope=scope,
+            session_id=session.id,
+        )
+
+
+def personal(facts: Mapping[str, Any], scopes: Sequence[str]) -> dict[str, Any]:
+    """What the token says of the person: only what its scope asks for (OpenID Connect Core section 5.4).
+
+    Groups that would make the token too long for a cookie are left out altogether: a part would deny at random.
+    """
+    said: dict[str, Any] = {}
+    if "email" in scopes and facts.get("email"):
+        said |= {"email": facts["email"], "email_verified": facts["email_verified"]}
+    if "profile" in scopes and facts.get("name"):
+        said["name"] = facts["name"][:LONGEST_NAME]
+    if "groups" in scopes and sum(map(len, facts["groups"])) <= LONGEST_GROUPS:
+        said["groups"] = tuple(facts["groups"])
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The parts a renewal needs besides the token."""
+
+    database: Database
+    rotations: Rotations
+    ended: EndedSessions
+    issuer: Issuer
+
+    async def renew(self, token: str, origin: Origin, now: int, scope: str | None = None) -> Pair:
+        """The next pair for a refresh token, its access token with the narrower `scope` if one is given.
+
+        InvalidGrant for anything that is not a refresh token, no longer or not again.
+        """
+        presented = self.issuer.refresh.decode(token)
+        if presented is None:
+            raise InvalidGrant("not a refresh token of ours")
+        outcome = await self.rotations.rotate(presented)
+        match outcome:
+            case Unknown():
+                raise InvalidGrant("no such session, or it has ended")
+            case Reused():
+                self.ended.add([outcome.session.id])
+                await self._record("refresh_reuse", outcome.session, origin, now)
+                raise InvalidGrant("a refresh token was used again; its session has ended")
+            case FastForwarded():
+                await self._record("refresh_fast_forward", outcome.session, origin, now)
+        return self.issuer.issue(outcome.session, now, scope)
+
+    async def _record(self, name: EventName, session: Issuable, origin: Origin, now: int) -> None:
+        async with self.database.write() as connection:
+            event = Event(name, session.account_id, session.id, session.provider)
+            await events.record(connection, event, origin, now)

@@ -1,0 +1,77 @@
+"""What the server does by itself, beside answering: deletes what has expired, reloads keys, keeps metadata warm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from . import attempts, events, sessions
+from .db import Database
+
+log = logging.getLogger("gateway.housekeeping")
+
+BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
+EVENTS_KEPT = 180 * 86400  # seconds
+
+Work = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Work that is done every so many seconds."""
+
+    name: str
+    every: float
+    work: Work
+
+
+async def prune(database: Database, now: int) -> dict[str, int]:
+    """Delete what has expired, in small batches; how many rows of each kind went."""
+    kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
+        "sessions": lambda connection: sessions.prune(connection, now, BATCH),
+        "spent": lambda connection: attempts.prune(connection, now, BATCH),
+        "events": lambda connection: events.prune(connection, now - EVENTS_KEPT, BATCH),
+    }
+    return {kind: await drain(database, work) for kind, work in kinds.items()}
+
+
+async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[int]]) -> int:
+    total = 0
+    while True:
+        async with database.write() as connection:
+            gone = await work(connection)
+        total += gone
+        if gone < BATCH:
+            return total
+
+
+async def keep_doing(chore: Chore) -> None:
+    """Do the chore for ever. A failure is logged and tried again next time; nothing that serves depends on it."""
+    while True:
+        await asyncio.sleep(chore.every * random.uniform(0.8, 1.2))  # noqa: S311  spreads workers, hides nothing
+        try:
+            await chore.work()
+        except Exception:
+            log.exception("chore_failed", extra={"fields": {"chore": chore.name}})
+
+
+class Housekeeping:
+    """The chores of one process."""
+
+    def __init__(self, chores: list[Chore]) -> None:
+        self._chores = chores
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(keep_doing(chore), name=chore.name) for chore in self._chores]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []

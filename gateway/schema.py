@@ -1,0 +1,142 @@
+"""Every table on one page. Times are epoch seconds, ids UUIDs; a table's SQL lives in the module that owns it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+# The migration this page agrees with; compared at start without loading Alembic, and by a test with the migrations.
+HEAD = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text),  # the owner's chosen address; an attribute, never a key
+    Column("email_verified", Boolean(create_constraint=False), nullable=False),
+    Column("name", Text),
+    Column("picture", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("provider", String(32), nullable=False),  # last name it came under; not part of the key
+    Column("issuer", Text, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("email", Text),
+    Column("email_key", Text, index=True),  # normalised for comparison; see identity rules in accounts
+    Column("email_verified", Boolean(create_constraint=False), nullable=False),
+    Column("name", Text),
+    Column("picture", Text),
+    Column("ids", JSON, nullable=False),  # sub, oid, tid as the provider gave them
+    Column("linked_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+# One row per session, updated in place at every refresh. Nothing that a refresh changes is indexed, and pages
+# keep room (fillfactor), so that PostgreSQL can do a heap-only update.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("identity_id", Uuid, ForeignKey("identities.id", ondelete="SET NULL"), index=True),
+    Column("client_id", Text, nullable=False),  # "gateway" for the browser session
+    Column("provider", String(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),  # absolute; no refresh moves it
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("facts", JSON, nullable=False),  # what role rules look at: addresses, groups, provider roles
+    Column("scope", Text, nullable=False),
+    Column("provider_session", Text),
+    Column("id_token", LargeBinary),  # sealed; for the provider's end-session page
+    Column("current", BigInteger, nullable=False),
+    Column("parent", BigInteger, nullable=False),  # -1 before the first rotation
+    Column("rotated_at", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),  # what the last presentation came to
+    Column("ended_at", BigInteger),
+    Column("end_reason", String(32)),
+    Index(
+        "ix_sessions_ended_at",
+        "ended_at",
+        postgresql_where=text("ended_at IS NOT NULL"),
+        sqlite_where=text("ended_at IS NOT NULL"),
+    ),
+    postgresql_with={"fillfactor": "70"},
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("account_id", Uuid, index=True),  # no foreign key: what happened outlives the account
+    Column("session_id", Uuid),
+    Column("provider", String(32)),
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Column("request_id", String(64)),
+    Column("detail", JSON, nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String(64), primary_key=True),
+    Column("alg", String(16), nullable=False),
+    Column("state", String(16), nullable=False),  # next, current, previous
+    Column("public", JSON, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # sealed
+    Column("created_at", BigInteger, nullable=False),
+    Column("activated_at", BigInteger),
+    Column("retire_at", BigInteger),  # when its last token is dead
+    Index(
+        "uq_signing_keys_state",
+        "state",
+        unique=True,
+        postgresql_where=text("state <> 'previous'"),
+        sqlite_where=text("state <> 'previous'"),
+    ),
+)
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of purpose and value
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)

@@ -1,0 +1,157 @@
+"""The access token: minted and verified without the database (RFC 9068, RFC 8725)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Container
+from hashlib import sha256
+
+from joserfc.util import urlsafe_b64decode
+
+from gateway.errors import InvalidToken
+
+from . import claims
+from .claims import AccessClaims, AccessGrant
+from .keys import Keyring
+from .signing import Signer, header_segment
+from .stored import SigningKey
+
+__all__ = ["AccessClaims", "AccessGrant", "AccessTokens", "UnknownKey"]
+
+Clock = Callable[[], float]
+
+TYPE = "at+jwt"  # RFC 9068 section 2.1
+MAX_SIZE = 8192  # characters of a token
+CACHE_SIZE = 20_000  # verified tokens kept
+
+
+class UnknownKey(InvalidToken):
+    """The token names our issuer and a key that this process does not know."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("unknown key")
+        self.kid = kid
+
+
+class AccessTokens:
+    """Mints and verifies. Whether the session of a valid token has ended is for the caller to ask."""
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        ttl: int,
+        keyring: Keyring,
+        clock: Clock = time.time,
+        *,
+        cache_size: int = CACHE_SIZE,
+    ) -> None:
+        """`ttl`: seconds that a token lives."""
+        self.issuer = issuer
+        self.audience = audience
+        self.ttl = ttl
+        self._keyring = keyring
+        self._clock = clock
+        self._verified = VerifiedTokens(cache_size)
+        self._headers: dict[bytes, SigningKey] = {}
+        self._signer: Signer | None = None
+        self._version = 0
+
+    def mint(self, grant: AccessGrant) -> str:
+        """A signed token, valid from now. Unavailable without a key to sign with."""
+        self._follow_keys()
+        if self._signer is None:
+            self._signer = self._keyring.signer(TYPE)
+        now = int(self._clock())
+        return self._signer.sign(claims.write(grant, issuer=self.issuer, audience=self.audience, now=now, ttl=self.ttl))
+
+    def verify(self, token: str) -> AccessClaims:
+        """What the token says. InvalidToken when anything about it does not hold."""
+        self._follow_keys()
+        raw = as_bytes(token)
+        digest = sha256(raw).digest()
+        found = self._verified.get(digest)
+        if found is None:
+            found = self._check(raw)
+            self._verified.put(digest, found)
+        if found.exp <= self._clock():
+            raise InvalidToken("expired")
+        return found
+
+    async def accept(self, token: str) -> AccessClaims:
+        """As `verify`, but a key that another process made a moment ago is looked for, within limits."""
+        try:
+            return self.verify(token)
+        except UnknownKey as unknown:
+            if not await self._keyring.discover(unknown.kid):
+                raise
+        return self.verify(token)
+
+    def _follow_keys(self) -> None:
+        if self._version == self._keyring.version:
+            return
+        keys = self._keyring.keys
+        self._headers = {header_segment(key.alg, key.kid, TYPE): key for key in keys.values()}
+        self._signer = None
+        self._verified.keep(keys)
+        self._version = self._keyring.version
+
+    def _check(self, raw: bytes) -> AccessClaims:
+        signed, _, signature = raw.rpartition(b".")
+        key = self._headers.get(signed.partition(b".")[0])
+        if key is None or signed.count(b".") != 1:
+            raise self._stranger(signed)
+        try:
+            said = json.loads(key.verifier.payload(signed, signature))
+            return claims.read(said, issuer=self.issuer, audience=self.audience, now=self._clock(), kid=key.kid)
+        except (ValueError, RecursionError) as error:
+            raise InvalidToken(str(error)) from error
+
+    def _stranger(self, signed: bytes) -> InvalidToken:
+        """Why the header is none of ours. Nothing here is believed: it decides whether to look for a key."""
+        header, _, payload = signed.partition(b".")
+        try:
+            kid = json.loads(urlsafe_b64decode(header))["kid"]
+            issuer = json.loads(urlsafe_b64decode(payload))["iss"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return InvalidToken("malformed")
+        plausible = isinstance(kid, str) and len(kid) <= 64 and kid not in self._keyring.keys
+        return UnknownKey(kid) if plausible and issuer == self.issuer else InvalidToken("not signed as ours are")
+
+
+class VerifiedTokens:
+    """Verified claims by digest of the whole token; two generations, so that the oldest go first and cheaply."""
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[bytes, AccessClaims] = {}
+        self._old: dict[bytes, AccessClaims] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, digest: bytes) -> AccessClaims | None:
+        found = self._young.get(digest)
+        if found is None and (found := self._old.pop(digest, None)) is not None:
+            self.put(digest, found)
+        return found
+
+    def put(self, digest: bytes, verified: AccessClaims) -> None:
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[digest] = verified
+
+    def keep(self, kids: Container[str]) -> None:
+        """Forget what other keys have signed."""
+        self._young = {digest: one for digest, one in self._young.items() if one.kid in kids}
+        self._old = {digest: one for digest, one in self._old.items() if one.kid in kids}
+
+
+def as_bytes(token: str) -> bytes:
+    if len(token) > MAX_SIZE:
+        raise InvalidToken("too long")
+    try:
+        return token.encode("ascii")
+    except UnicodeEncodeError as error:
+        raise InvalidToken("not ASCII") from error

@@ -1,0 +1,217 @@
+"""The signed-in person's own view: who am I, my identities, my sessions; as JSON and as a page with forms."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import accounts, sessions
+from gateway.accounts import Account, LinkedIdentity
+from gateway.errors import InvalidToken, NotFound, NotSignedIn
+from gateway.sessions import Session
+
+from .callers import Caller, identify, identify_for_change
+from .origins import origin_of
+from .pages import AccountView, IdentityRow, SessionRow
+from .parts import Parts, parts_of
+
+
+async def me(request: Request) -> Response:
+    """GET /auth/me."""
+    parts = parts_of(request.scope)
+    caller = identify(parts, request.scope)
+    account, identities = await profile(parts, caller)
+    return JSONResponse(
+        {
+            "id": str(account.id),
+            "email": account.email,
+            "email_verified": account.email_verified,
+            "name": account.name,
+            "picture": account.picture,
+            "roles": list(caller.claims.roles),
+            "created_at": account.created_at,
+            "identities": [identity_json(identity) for identity in identities],
+            "session": session_json(await own_session(parts, caller), caller),
+        }
+    )
+
+
+async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...]]:
+    async with parts.database.read() as connection:
+        found = await accounts.profile(connection, caller.account_id)
+    if found is None:
+        raise InvalidToken("the account is gone")
+    return found
+
+
+async def own_session(parts: Parts, caller: Caller) -> Session:
+    async with parts.database.read() as connection:
+        session = await sessions.get(connection, caller.session_id, parts.now())
+    if session is None:
+        raise InvalidToken("the session has ended")
+    return session
+
+
+async def own_sessions(parts: Parts, caller: Caller) -> list[Session]:
+    async with parts.database.read() as connection:
+        return list(await sessions.list_for(connection, caller.account_id, parts.now()))
+
+
+def identity_json(identity: LinkedIdentity) -> dict[str, Any]:
+    return {
+        "id": str(identity.id),
+        "provider": identity.provider,
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "email": identity.email,
+        "email_verified": identity.email_verified,
+        "linked_at": identity.linked_at,
+        "last_used_at": identity.last_used_at,
+    }
+
+
+def session_json(session: Session, caller: Caller) -> dict[str, Any]:
+    return {
+        "id": str(session.id),
+        "current": session.id == caller.session_id,
+        "provider": session.provider,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "user_agent": session.user_agent,
+        "ip": session.ip,
+    }
+
+
+async def list_identities(request: Request) -> Response:
+    """GET /auth/identities."""
+    parts = parts_of(request.scope)
+    _, identities = await profile(parts, identify(parts, request.scope))
+    return JSONResponse([identity_json(identity) for identity in identities])
+
+
+async def list_sessions(request: Request) -> Response:
+    """GET /auth/sessions: the living ones, last used first."""
+    parts = parts_of(request.scope)
+    caller = identify(parts, request.scope)
+    return JSONResponse([session_json(session, caller) for session in await own_sessions(parts, caller)])
+
+
+async def end_session(request: Request) -> Response:
+    """DELETE /auth/sessions/<id>: 204; a session of somebody else is not found."""
+    await end_one(request)
+    return Response(status_code=204)
+
+
+async def end_session_form(request: Request) -> Response:
+    """POST /auth/sessions/<id>/end, from the page."""
+    await end_one(request)
+    return back_to_page(parts_of(request.scope))
+
+
+async def end_one(request: Request) -> None:
+    parts = parts_of(request.scope)
+    caller = identify_for_change(parts, request.scope)
+    try:
+        session_id = uuid.UUID(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound("not a session id") from error
+    origin = origin_of(parts, request.scope)
+    await parts.sign_out.end_one(caller.account_id, session_id, origin, parts.now())
+
+
+async def end_other_sessions(request: Request) -> Response:
+    """DELETE /auth/sessions: ends all but the current one; 204."""
+    await end_others(request)
+    return Response(status_code=204)
+
+
+async def end_other_sessions_form(request: Request) -> Response:
+    """POST /auth/sessions/end-others, from the page."""
+    await end_others(request)
+    return back_to_page(parts_of(request.scope))
+
+
+async def end_others(request: Request) -> None:
+    parts = parts_of(request.scope)
+    caller = identify_for_change(parts, request.scope)
+    origin = origin_of(parts, request.scope)
+    await parts.sign_out.end_others(caller.account_id, caller.session_id, origin, parts.now())
+
+
+def back_to_page(parts: Parts) -> Response:
+    return RedirectResponse(f"{parts.base}/auth/account", 303)
+
+
+async def account_page(request: Request) -> Response:
+    """GET /auth/account; somebody who is not signed in goes to the sign-in page and comes back."""
+    parts = parts_of(request.scope)
+    try:
+        caller = identify(parts, request.scope)
+        account, identities = await profile(parts, caller)
+    except (NotSignedIn, InvalidToken):
+        query = urlencode({"redirect_to": f"{parts.base}/auth/account"})
+        return RedirectResponse(f"{parts.base}/auth/login?{query}", 302)
+    return HTMLResponse(
+        parts.pages.account(
+            AccountView(
+                name=account.name,
+                email=account.email,
+                verified=account.email_verified,
+                member_since=account.created_at,
+                identities=tuple(identity_row(parts, identity) for identity in identities),
+                sessions=tuple(session_row(parts, each, caller) for each in await own_sessions(parts, caller)),
+                now=parts.now(),
+            )
+        )
+    )
+
+
+def identity_row(parts: Parts, identity: LinkedIdentity) -> IdentityRow:
+    return IdentityRow(
+        label=label_of(parts, identity.provider),
+        email=identity.email,
+        verified=identity.email_verified,
+        linked_at=identity.linked_at,
+        last_used_at=identity.last_used_at,
+        brand=brand_of(parts, identity.provider),
+    )
+
+
+def session_row(parts: Parts, session: Session, caller: Caller) -> SessionRow:
+    return SessionRow(
+        id=str(session.id),
+        current=session.id == caller.session_id,
+        user_agent=session.user_agent,
+        ip=session.ip,
+        label=label_of(parts, session.provider),
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+    )
+
+
+def label_of(parts: Parts, provider: str) -> str:
+    """What people call the provider; one that is no longer configured keeps its name."""
+    configured = parts.settings.providers.get(provider)
+    return configured.label if configured else provider
+
+
+def brand_of(parts: Parts, provider: str) -> str | None:
+    configured = parts.settings.providers.get(provider)
+    return configured.preset if configured else None
+
+
+routes = [
+    Route("/auth/account", account_page),
+    Route("/auth/me", me),
+    Route("/auth/identities", list_identities),
+    Route("/auth/sessions", list_sessions, methods=["GET"]),
+    Route("/auth/sessions", end_other_sessions, methods=["DELETE"]),
+    Route("/auth/sessions/end-others", end_other_sessions_form, methods=["POST"]),
+    Route("/auth/sessions/{id}", end_session, methods=["DELETE"]),
+    Route("/auth/sessions/{id}/end", end_session_form, methods=["POST"]),
+]

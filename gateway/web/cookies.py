@@ -1,0 +1,94 @@
+"""Every cookie attribute we ever set.
+
+| cookie  | on https                       | lives                        | sent to        |
+|---------|--------------------------------|------------------------------|----------------|
+| access  | __Host-gateway                 | as long as the access token  | everything     |
+| refresh | __Secure-gateway-refresh       | as long as the session idles | <base>/auth    |
+| attempt | __Host-gateway-attempt-<state> | 10 minutes                   | everything     |
+
+On loopback http the same names without prefix and without Secure. With `cookie_domain` the access cookie is shared
+with sub-domains and so cannot be __Host-; it is __Secure- then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway import attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Cookies:
+    """Names and attributes for one deployment. Ages are seconds."""
+
+    secure: bool
+    base: str  # path of public_url, without trailing slash
+    domain: str | None
+    access: str
+    refresh: str
+    attempt_prefix: str
+
+    @classmethod
+    def of(cls, public_url: str, base: str, domain: str | None) -> Cookies:
+        secure = public_url.startswith("https://")
+        host, plain = ("__Host-", "__Secure-") if secure else ("", "")
+        return cls(
+            secure=secure,
+            base=base,
+            domain=domain,
+            access=f"{plain if domain else host}gateway",
+            refresh=f"{plain}gateway-refresh",
+            attempt_prefix=f"{host}gateway-attempt-",
+        )
+
+    def set_session(self, access: str, access_ttl: int, refresh: str, refresh_ttl: int) -> tuple[str, str]:
+        """The pair of `Set-Cookie` values that carries a browser session."""
+        return (
+            self._cookie(self.access, access, access_ttl, "/", domain=self.domain),
+            self._cookie(self.refresh, refresh, refresh_ttl, f"{self.base}/auth", domain=self.domain),
+        )
+
+    def clear_session(self) -> tuple[str, str]:
+        return (
+            self._cookie(self.access, "", 0, "/", domain=self.domain),
+            self._cookie(self.refresh, "", 0, f"{self.base}/auth", domain=self.domain),
+        )
+
+    def set_attempt(self, state: str, packed: str, *, cross_site: bool) -> str:
+        """`cross_site`: the provider answers with a form post from its own site, which Lax would not survive."""
+        same_site = "None" if cross_site and self.secure else "Lax"
+        return self._cookie(self.attempt_prefix + state, packed, attempts.LIFETIME, "/", same_site=same_site)
+
+    def clear_attempt(self, state: str, *, cross_site: bool) -> str:
+        same_site = "None" if cross_site and self.secure else "Lax"
+        return self._cookie(self.attempt_prefix + state, "", 0, "/", same_site=same_site)
+
+    def attempts_in(self, cookies: Mapping[str, str]) -> Iterator[str]:
+        """The packed attempts that a browser carries."""
+        return (value for name, value in cookies.items() if name.startswith(self.attempt_prefix))
+
+    def _cookie(
+        self,
+        name: str,
+        value: str,
+        max_age: int,
+        path: str,
+        *,
+        same_site: str = "Lax",
+        domain: str | None = None,
+    ) -> str:
+        secure = "; Secure" if self.secure else ""
+        shared = f"; Domain={domain}" if domain else ""
+        return f"{name}={value}; Max-Age={max_age}; Path={path}{shared}; HttpOnly{secure}; SameSite={same_site}"
+
+
+def parse(header: str) -> dict[str, str]:
+    """A `Cookie` header as pairs. Of several cookies with one name the first counts (RFC 6265 section 5.4: the
+    one with the longer path). Values are taken verbatim: ours never need quoting."""
+    pairs: dict[str, str] = {}
+    for part in header.split(";"):
+        name, found, value = part.strip().partition("=")
+        if found:
+            pairs.setdefault(name, value)
+    return pairs

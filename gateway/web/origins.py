@@ -1,0 +1,19 @@
+"""Where a request came from, in the form that sessions and events record."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from gateway.events import Origin
+from gateway.logs import request_id
+
+from .addresses import client_ip
+from .parts import Parts
+
+LONGEST_AGENT = 256  # characters of a User-Agent that are kept
+
+
+def origin_of(parts: Parts, scope: Scope) -> Origin:
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+    printable = "".join(char if char.isprintable() else "?" for char in agent.decode("latin-1"))
+    return Origin(client_ip(scope, parts.settings.trusted_proxies), printable[:LONGEST_AGENT], request_id.get())

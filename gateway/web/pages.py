@@ -1,0 +1,222 @@
+"""Pages: what people see, as HTML made from frozen views; no HTTP, no database, no clock in here."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from types import MappingProxyType
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from .devices import read_device
+
+# Every `href` in a view is the finished one: with the path of `public_url` and whatever query it carries.
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file under `/auth/static/`. Its name holds a digest of its content: it may be cached for ever."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderButton:
+    """`brand` is the preset: `google` and `microsoft` get their official look, everything else a monogram."""
+
+    name: str
+    label: str
+    href: str
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInView:
+    buttons: tuple[ProviderButton, ...]
+    notice: str | None = None
+    target: str | None = None  # host the person goes on to, where it is not this site
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    label: str
+    email: str | None
+    verified: bool
+    linked_at: int
+    last_used_at: int
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    id: str
+    current: bool
+    user_agent: str
+    ip: str
+    label: str  # the provider's
+    created_at: int
+    last_used_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRow:
+    """`what` is a whole phrase for its owner: "Signed in with Google"."""
+
+    what: str
+    at: int
+    user_agent: str = ""
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """The account's own page. Times are epoch seconds; `now` is when the page is made."""
+
+    name: str | None
+    email: str | None
+    verified: bool
+    member_since: int
+    identities: tuple[IdentityRow, ...]
+    sessions: tuple[SessionRow, ...]
+    now: int
+    activity: tuple[ActivityRow, ...] = ()
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    code: str
+    sentence: str
+    request_id: str
+    home_href: str
+    again_href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSignOutView:
+    back_href: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOutView:
+    sign_in_href: str
+
+
+class Pages:
+    """Renders every page. `title` is the site's name, `base` the path of `public_url`: "" or "/some/path"."""
+
+    def __init__(self, *, title: str, base: str) -> None:
+        self._base = base
+        names, self.static_files = _load_static_files()
+        self._environment = Environment(
+            loader=DictLoader(_read_templates()),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            title=title,
+            base=base,
+            static=lambda name: f"{base}/auth/static/{names[name]}",
+            device=read_device,
+        )
+        self._environment.filters.update(iso=say_iso, moment=say_moment, day=say_day, ago=say_ago)
+        self._errors = tomllib.loads(_read("templates", "errors.toml").decode())
+
+    def sign_in(self, view: SignInView) -> str:
+        return self._render("sign_in.html", view=view)
+
+    def account(self, view: AccountView) -> str:
+        sessions = sorted(view.sessions, key=lambda session: (not session.current, -session.last_used_at))
+        called = view.name or view.email or ""
+        return self._render(
+            "account.html", view=view, sessions=sessions, called=called, initials=initials(called)
+        )
+
+    def error(self, view: ErrorView) -> str:
+        words = self._errors.get(view.code) or self._errors["other"]
+        return self._render("error.html", view=view, words=words)
+
+    def confirm_sign_out(self, view: ConfirmSignOutView) -> str:
+        return self._render("confirm_sign_out.html", view=view)
+
+    def signed_out(self, view: SignedOutView) -> str:
+        return self._render("signed_out.html", view=view)
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._environment.get_template(template).render(**values)
+
+
+def initials(called: str) -> str:
+    """Letters to know an account by: of the first and last word of a name, or of an address; may be empty."""
+    words = [word for word in called.partition("@")[0].split() if word[0].isalnum()]
+    letters = [words[0][0], words[-1][0]] if len(words) > 1 else [word[0] for word in words]
+    return "".join(letters).upper()
+
+
+def say_iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def say_day(at: int) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment.day} {moment:%B} {moment.year}"
+
+
+def say_moment(at: int) -> str:
+    return f"{say_day(at)}, {datetime.fromtimestamp(at, UTC):%H:%M}\u00a0UTC"
+
+
+def say_ago(at: int, now: int) -> str:
+    """Relative within a day, where no time zone is needed to understand it; the whole moment after that."""
+    minutes = (now - at) // 60
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return _count(minutes, "minute")
+    if minutes < 24 * 60:
+        return _count(minutes // 60, "hour")
+    return say_moment(at)
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'} ago"
+
+
+def _read(folder: str, name: str) -> bytes:
+    return (resources.files("gateway.web") / folder / name).read_bytes()
+
+
+def _names(folder: str, ending: str) -> Sequence[str]:
+    found = (entry.name for entry in (resources.files("gateway.web") / folder).iterdir())
+    return sorted(name for name in found if name.endswith(ending))
+
+
+def _read_templates() -> Mapping[str, str]:
+    return {name: _read("templates", name).decode() for name in _names("templates", ".html")}
+
+
+def _load_static_files() -> tuple[Mapping[str, str], Mapping[str, StaticFile]]:
+    """Plain name -> digested name, and files by the latter. Style names pictures: it comes last."""
+    pictures = {name: _read("static", name) for name in _names("static", ".svg")}
+    names = {name: _digested(name, content) for name, content in pictures.items()}
+    style = _read("static", "style.css").decode()
+    for name, digested in names.items():
+        style = style.replace(f'url("{name}")', f'url("{digested}")')
+    names["style.css"] = _digested("style.css", style.encode())
+    files = {names[name]: StaticFile(content, "image/svg+xml") for name, content in pictures.items()}
+    files[names["style.css"]] = StaticFile(style.encode(), "text/css; charset=utf-8")
+    return names, MappingProxyType(files)
+
+
+def _digested(name: str, content: bytes) -> str:
+    stem, _, ending = name.partition(".")
+    return f"{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{ending}"

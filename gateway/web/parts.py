@@ -1,0 +1,61 @@
+"""What handlers work with: the parts of one running gateway, found in the request's scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.types import Scope
+
+if TYPE_CHECKING:
+    from gateway.attempts import Attempts
+    from gateway.db import Database
+    from gateway.flows.renew import Renewal
+    from gateway.flows.sign_out import SignOut
+    from gateway.providers.registry import Providers
+    from gateway.sealing import Sealer
+    from gateway.sessions.ended import EndedSessions
+    from gateway.settings import Settings
+    from gateway.tokens.access import AccessTokens
+    from gateway.tokens.keys import Keyring
+    from gateway.tokens.refresh import RefreshTokens
+
+    from .cookies import Cookies
+    from .limits import RateLimiter
+    from .pages import Pages
+    from .redirects import Redirects
+
+KEY = "gateway.parts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One gateway: made by `app.create_app`, read by every handler, never changed."""
+
+    settings: Settings
+    base: str  # path of public_url, without trailing slash
+    origin: str  # origin of public_url
+    clock: Callable[[], float]
+    database: Database
+    sealer: Sealer
+    providers: Providers
+    attempts: Attempts
+    keyring: Keyring
+    access: AccessTokens
+    refresh: RefreshTokens
+    renewal: Renewal
+    sign_out: SignOut
+    ended: EndedSessions
+    limiter: RateLimiter
+    cookies: Cookies
+    redirects: Redirects
+    pages: Pages
+
+    def now(self) -> int:
+        return int(self.clock())
+
+
+def parts_of(scope: Scope) -> Parts:
+    parts: Parts = scope[KEY]
+    return parts

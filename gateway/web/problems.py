@@ -1,0 +1,113 @@
+"""errors.py -> what goes over the wire: JSON for programs, a page for navigations."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from gateway.db import is_outage
+from gateway.errors import (
+    GatewayError,
+    InsufficientScope,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    NotSignedIn,
+    RateLimited,
+    RequestFault,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from gateway.logs import request_id
+
+from .pages import ErrorView
+from .parts import parts_of
+
+log = logging.getLogger("gateway.web")
+
+HTTP_FAULTS: dict[int, type[RequestFault]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: TooLarge,
+    415: UnsupportedMediaType,
+}
+
+
+def answer(scope: Scope, error: GatewayError, *, again: str | None = None, set_cookies: Sequence[str] = ()) -> Response:
+    """The answer to an error. `again`: where "Start again" leads on the page."""
+    level = logging.WARNING if error.status >= 500 else logging.INFO
+    log.log(level, error.code, extra={"fields": {"status": error.status, "cause": error.cause}})
+    response = page(scope, error, again) if wants_page(scope) else json_answer(error)
+    for name, value in challenge(error):
+        response.headers[name] = value
+    for cookie in set_cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+def json_answer(error: GatewayError) -> Response:
+    body = {"error": error.code, "error_description": error.sentence, "request_id": request_id.get()}
+    return Response(json.dumps(body), error.status, media_type="application/json")
+
+
+def page(scope: Scope, error: GatewayError, again: str | None) -> Response:
+    parts = parts_of(scope)
+    view = ErrorView(
+        code=error.code,
+        sentence=error.sentence,
+        request_id=request_id.get(),
+        again_href=again,
+        home_href=f"{parts.base}/auth/login",
+    )
+    return HTMLResponse(parts.pages.error(view), error.status)
+
+
+def challenge(error: GatewayError) -> list[tuple[str, str]]:
+    """The headers that belong to a status (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
+    match error:
+        case NotSignedIn():
+            return [("WWW-Authenticate", "Bearer")]
+        case InvalidToken() | InsufficientScope():
+            return [("WWW-Authenticate", f'Bearer error="{error.code}"')]
+        case RateLimited():
+            return [("Retry-After", str(error.retry_after))]
+        case _:
+            return []
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a person looks at the answer: a navigation accepts text/html."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def last_resort(scope: Scope, error: Exception) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """The answer to what nobody foresaw: its status, headers and body."""
+    response = answer(scope, error if isinstance(error, GatewayError) else foresee(error))
+    return response.status_code, response.raw_headers, bytes(response.body)
+
+
+def foresee(error: Exception) -> GatewayError:
+    """A database that cannot be reached is an outage, which passes; anything else is our fault."""
+    return Unavailable(type(error).__name__) if is_outage(error) else GatewayError(type(error).__name__)
+
+
+async def on_gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)  # noqa: S101  registered for this class only
+    return answer(request.scope, error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own 404, 405 and the like, in our shape."""
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
+    fault = HTTP_FAULTS.get(error.status_code, RequestFault)()
+    response = answer(request.scope, fault)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response

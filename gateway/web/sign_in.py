@@ -1,0 +1,210 @@
+"""Sign-in by redirect.
+
+browser                    gateway                                   provider
+GET /auth/<p>/login   ──►  Attempt ─► cookie (signed), state = its id
+                      ◄──  302 with state, nonce, PKCE challenge ──►  person signs in
+…/callback            ──►  cookie for this state? fresh? this provider?   ◄── code, state, iss
+                           claim it (once)  ─► iss, error
+                           spend the code ──────────────────────────►  tokens
+                           verify, map to an Identity
+                           admit: account, identity, session, event (one transaction)
+                      ◄──  303 to the target, with the session's cookies
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gateway import attempts, events
+from gateway.accounts import SignupPolicy
+from gateway.attempts import Attempt
+from gateway.errors import AttemptMissing, GatewayError, MethodNotAllowed, RequestFault
+from gateway.events import Event
+from gateway.flows.admit import Admission, Newcomer, Terms, admit
+from gateway.providers.client import ProviderClient
+
+from . import fields
+from .callers import cookies_of
+from .origins import origin_of
+from .parts import Parts, parts_of
+from .problems import answer
+from .token import session_cookies
+
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+LOGIN_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}")
+UNDER_WAY = 8  # sign-ins one browser may have under way; older ones are forgotten
+
+
+class Start:
+    """GET /auth/<provider>/login: no database, and once warm no network."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = parts_of(scope)
+        name = scope["path"].rsplit("/", 2)[1]
+        response = await begin(parts, scope, parts.providers.get(name))
+        await response(scope, receive, send)
+
+
+async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Response:
+    asked = fields.query(scope)
+    attempt = parts.attempts.start(provider.name, parts.redirects.check(asked.get("redirect_to")), parts.now())
+    location = await provider.begin(
+        state=attempt.id,
+        nonce=parts.attempts.nonce(attempt),
+        code_verifier=parts.attempts.code_verifier(attempt),
+        prompt=known_prompt(asked.get("prompt")),
+        login_hint=known_hint(asked.get("login_hint")),
+    )
+    response = Response(status_code=302, headers={"Location": location})
+    response.headers.append(
+        "set-cookie",
+        parts.cookies.set_attempt(attempt.id, parts.attempts.pack(attempt), cross_site=posts(provider)),
+    )
+    for cookie in surplus(parts, cookies_of(scope)):
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+def known_prompt(prompt: str | None) -> str | None:
+    if prompt is None or prompt in PROMPTS:
+        return prompt
+    raise RequestFault("prompt is none of the four that OpenID Connect knows")
+
+
+def known_hint(hint: str | None) -> str | None:
+    if hint is None or LOGIN_HINT.fullmatch(hint):
+        return hint or None
+    raise RequestFault("login_hint is too long or holds control characters")
+
+
+def posts(provider: ProviderClient) -> bool:
+    """Whether this provider answers with a form post from its own site."""
+    return provider.settings.response_mode == "form_post"
+
+
+def surplus(parts: Parts, cookies: Mapping[str, str]) -> list[str]:
+    """Forget the oldest sign-ins of a browser that collects them, before its cookies grow too long to send."""
+    found = [attempt for value in parts.cookies.attempts_in(cookies) if (attempt := parts.attempts.unpack(value))]
+    return [
+        parts.cookies.clear_attempt(attempt.id, cross_site=False) for attempt in attempts.oldest(found, UNDER_WAY - 1)
+    ]
+
+
+async def callback(request: Request) -> Response:
+    """GET or POST /auth/<provider>/callback."""
+    parts, provider = parts_of(request.scope), provider_of(request)
+    attempt: Attempt | None = None
+    try:
+        answered = await read_answer(request, provider)
+        state = answered.get("state") or ""
+        attempt = carried(parts, request.scope, state)
+        return await complete(
+            parts, request, provider, attempts.judge(attempt, state, provider.name, parts.now()), answered
+        )
+    except GatewayError as error:
+        again = start_again(parts, provider.name, attempt)
+        cleared = [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))] if attempt else []
+        return answer(request.scope, error, again=again, set_cookies=cleared)
+
+
+async def read_answer(request: Request, provider: ProviderClient) -> fields.Fields:
+    """The provider's answer: the query, or the form of a provider that posts it."""
+    if request.method == "GET":
+        return fields.query(request.scope)
+    if not posts(provider):
+        raise MethodNotAllowed("this provider does not post its answers")
+    body = await fields.read_body(request.receive, fields.LIMIT)
+    return fields.form(request.scope["headers"], body)
+
+
+def carried(parts: Parts, scope: Scope, state: str) -> Attempt | None:
+    """The attempt that this browser carries for a state."""
+    if not attempts.ID.fullmatch(state):
+        raise AttemptMissing("no state, or not one of ours")
+    value = cookies_of(scope).get(parts.cookies.attempt_prefix + state)
+    return parts.attempts.unpack(value) if value else None
+
+
+async def complete(
+    parts: Parts, request: Request, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
+) -> Response:
+    """Claim the attempt, then believe the provider's answer as far as it proves itself."""
+    now, origin = parts.now(), origin_of(parts, request.scope)
+    async with parts.database.write() as connection:
+        await attempts.claim(connection, attempt, now)
+    try:
+        newcomer = await vouch(parts, request.scope, provider, attempt, answered)
+    except GatewayError as error:
+        async with parts.database.write() as connection:
+            refused = Event("sign_in_refused", None, None, provider.name, {"reason": error.code})
+            await events.record(connection, refused, origin, now)
+        raise
+    admission = await admit(parts.database, parts.sealer, newcomer, terms_of(parts), origin, now)
+    return welcome(parts, provider, attempt, admission, now)
+
+
+async def vouch(
+    parts: Parts, scope: Scope, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
+) -> Newcomer:
+    await provider.check_callback_issuer(answered.get("iss"))
+    if answered.get("error"):
+        raise provider.refusal(answered.one("error"))
+    vouched = await provider.finish(
+        code=answered.one("code"),
+        nonce=parts.attempts.nonce(attempt),
+        code_verifier=parts.attempts.code_verifier(attempt),
+    )
+    id_token = vouched.id_token if vouched.end_session else None
+    return Newcomer(vouched.identity, id_token, present_session(parts, scope))
+
+
+def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
+    """The session this browser has now; a new sign-in replaces it."""
+    presented = parts.refresh.decode(cookies_of(scope).get(parts.cookies.refresh, ""))
+    return presented.session_id if presented else None
+
+
+def terms_of(parts: Parts) -> Terms:
+    settings = parts.settings
+    return Terms(SignupPolicy(settings.signup, settings.signup_domains), settings.refresh_token_max_ttl)
+
+
+def welcome(parts: Parts, provider: ProviderClient, attempt: Attempt, admission: Admission, now: int) -> Response:
+    """303 to the target with the session's cookies. Raises the refusal of an identity that was not admitted."""
+    if admission.session is None:
+        raise admission.refusal or AssertionError("neither admitted nor refused")
+    if admission.replaced:
+        parts.ended.add([admission.replaced])
+    response = RedirectResponse(parts.redirects.check(attempt.redirect_to), 303)
+    for cookie in session_cookies(parts, parts.renewal.issuer.issue(admission.session, now)):
+        response.headers.append("set-cookie", cookie)
+    response.headers.append("set-cookie", parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider)))
+    return response
+
+
+def start_again(parts: Parts, provider: str, attempt: Attempt | None) -> str:
+    """Where "Start again" leads: the same provider, and the same target if it is still known."""
+    path = f"{parts.base}/auth/{provider}/login"
+    if attempt is None or attempt.redirect_to == parts.redirects.default:
+        return path
+    return f"{path}?{urlencode({'redirect_to': attempt.redirect_to})}"
+
+
+def provider_of(request: Request) -> ProviderClient:
+    return parts_of(request.scope).providers.get(request.path_params["provider"])
+
+
+start = Start()
+
+routes = [
+    Route("/auth/{provider}/login", start, methods=["GET"]),
+    Route("/auth/{provider}/callback", callback, methods=["GET", "POST"]),
+]

@@ -1,0 +1,84 @@
+"""Fixtures every test may use: an empty migrated database of each kind, by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from gateway import migrate
+
+SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+STRICT = os.environ.get("CI") == "true"  # there, what is missing is a failure, not a skip
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+    asyncio.run(migrate.upgrade(f"sqlite:///{path}"))
+    return path
+
+
+def missing(what: str) -> None:
+    if STRICT:
+        pytest.fail(f"{what} is needed when CI=true")
+    pytest.skip(f"{what} is not there")
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    """The name of a migrated database that others are made from; dropped at the end."""
+    name = f"gateway_template_{os.getpid()}"
+    try:
+        sql(f"CREATE DATABASE {name}")
+    except OperationalError:
+        missing("PostgreSQL at 127.0.0.1:5432")
+    asyncio.run(migrate.upgrade(database(name)))
+    yield name
+    sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    shutil.copy(sqlite_template, tmp_path / "gateway.db")
+    return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres_template: str) -> Iterator[str]:
+    name = f"gateway_test_{uuid.uuid4().hex[:12]}"
+    sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield database(name)
+    sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty, migrated database; each test runs once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+def database(name: str) -> str:
+    return SERVER.rpartition("/")[0] + "/" + name
+
+
+def sql(statement: str) -> None:
+    engine = create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()

@@ -1,0 +1,111 @@
+"""Attempts: bound to browser, provider and one use, with nothing secret in the cookie."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway import attempts
+from gateway.attempts import LIFETIME, Attempt, Attempts
+from gateway.db import Database
+from gateway.errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed
+from gateway.sealing import Sealer
+
+NOW = 1_800_000_000
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+@pytest.fixture
+def ours() -> Attempts:
+    return Attempts(Sealer([NEW]))
+
+
+def test_what_is_packed_is_unpacked(ours: Attempts) -> None:
+    attempt = ours.start("google", "/somewhere", NOW)
+    assert ours.unpack(ours.pack(attempt)) == attempt
+
+
+def test_an_altered_cookie_is_nothing(ours: Attempts) -> None:
+    packed = ours.pack(ours.start("google", "/", NOW))
+    altered = [packed[:i] + ("A" if packed[i] != "A" else "B") + packed[i + 1 :] for i in range(len(packed) - 1)]
+    assert {ours.unpack(value) for value in altered} == {None}
+
+
+def test_a_cookie_of_another_key_is_nothing(ours: Attempts) -> None:
+    assert Attempts(Sealer([OLD])).unpack(ours.pack(ours.start("google", "/", NOW))) is None
+
+
+def test_a_sign_in_under_way_survives_a_new_secret_key() -> None:
+    before, after = Attempts(Sealer([OLD])), Attempts(Sealer([NEW, OLD]))
+    attempt = before.start("google", "/", NOW)
+    carried = after.unpack(before.pack(attempt))
+    assert carried is not None
+    assert after.code_verifier(carried) == before.code_verifier(attempt)
+    assert after.nonce(carried) == before.nonce(attempt)
+
+
+def test_the_cookie_holds_neither_nonce_nor_verifier(ours: Attempts) -> None:
+    attempt = ours.start("google", "/", NOW)
+    packed = ours.pack(attempt)
+    assert ours.nonce(attempt) not in packed
+    assert ours.code_verifier(attempt) not in packed
+
+
+def test_derived_values_are_long_distinct_and_url_safe(ours: Attempts) -> None:
+    found = [ours.start("google", "/", NOW) for _ in range(1000)]
+    values = {derive(attempt) for attempt in found for derive in (ours.nonce, ours.code_verifier)}
+    assert len(values) == 2000
+    assert all(len(value) == 43 and value.replace("-", "").replace("_", "").isalnum() for value in values)
+
+
+def test_judge_lets_a_fresh_one_pass() -> None:
+    attempt = Attempt("a" * 32, "google", "/", NOW)
+    assert attempts.judge(attempt, "a" * 32, "google", NOW + LIFETIME) is attempt
+
+
+@pytest.mark.parametrize(
+    ("attempt", "now", "error"),
+    [
+        (None, NOW, AttemptMissing),
+        (Attempt("b" * 32, "google", "/", NOW), NOW, AttemptMismatch),
+        (Attempt("a" * 32, "microsoft", "/", NOW), NOW, AttemptMismatch),
+        (Attempt("a" * 32, "google", "/", NOW), NOW + LIFETIME + 1, AttemptExpired),
+        (Attempt("a" * 32, "google", "/", NOW), NOW - 61, AttemptExpired),
+    ],
+)
+def test_judge_refuses(attempt: Attempt | None, now: int, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        attempts.judge(attempt, "a" * 32, "google", now)
+
+
+async def test_of_parallel_claims_one_wins(database_url: str, ours: Attempts) -> None:
+    database, attempt = Database(database_url), ours.start("google", "/", NOW)
+
+    async def claim() -> bool:
+        try:
+            async with database.write() as connection:
+                await attempts.claim(connection, attempt, NOW)
+        except AttemptUsed:
+            return False
+        return True
+
+    results = await asyncio.gather(*(claim() for _ in range(20)))
+    await database.close()
+    assert results.count(True) == 1
+
+
+async def test_prune_forgets_only_what_has_expired(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.write() as connection:
+        await attempts.spend(connection, "old", NOW - 1)
+        await attempts.spend(connection, "young", NOW + 1)
+        gone = await attempts.prune(connection, NOW, 10)
+        again = await attempts.spend(connection, "young", NOW + 1)
+    await database.close()
+    assert (gone, again) == (1, False)
+
+
+def test_the_oldest_beyond_the_youngest_few() -> None:
+    found = [Attempt(str(age), "google", "/", NOW - age) for age in (5, 1, 9, 3)]
+    assert [attempt.id for attempt in attempts.oldest(found, 2)] == ["5", "9"]

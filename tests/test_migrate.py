@@ -1,0 +1,74 @@
+"""The schema: up, down, state, and nothing left behind by a migration that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from gateway import migrate, schema
+from gateway.db import Database
+
+
+async def tables(url: str) -> set[str]:
+    database = Database(url)
+    try:
+        async with database.read() as connection:
+            return set(await connection.run_sync(lambda c: inspect(c).get_table_names()))
+    finally:
+        await database.close()
+
+
+async def test_head_is_what_the_schema_says(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), schema.metadata))
+
+    database = Database(database_url)
+    async with database.read() as connection:
+        found = await connection.run_sync(differences)
+    await database.close()
+    assert found == []
+
+
+async def test_up_and_down_again(database_url: str) -> None:
+    await migrate.move(database_url, "base")
+    assert await tables(database_url) == {"alembic_version"}
+    assert await migrate.schema_state(database_url) == "empty"
+    await migrate.upgrade(database_url)
+    assert await migrate.schema_state(database_url) == "current"
+
+
+async def test_an_unknown_revision_is_newer(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = 'from-tomorrow'"))
+    await database.close()
+    assert await migrate.schema_state(database_url) == "newer"
+
+
+async def test_a_migration_that_fails_leaves_everything_as_it_was(database_url: str) -> None:
+    await migrate.move(database_url, "base")
+    database = Database(database_url)
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE spent (obstacle INTEGER)"))
+    await database.close()
+    before = await tables(database_url)
+
+    with pytest.raises(Exception, match="spent"):
+        await migrate.upgrade(database_url)
+
+    assert await tables(database_url) == before
+
+
+async def test_several_processes_may_upgrade_at_once(database_url: str) -> None:
+    await migrate.move(database_url, "base")
+    await asyncio.gather(*(migrate.upgrade(database_url) for _ in range(4)))
+    assert await migrate.schema_state(database_url) == "current"
+
+
+def test_the_folder_is_found_in_a_checkout() -> None:
+    assert migrate.migrations_folder() == Path(__file__).parents[1] / "migrations"
