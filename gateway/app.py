@@ -153,7 +153,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     keyring = Keyring(database, sealer, clock, settings.access_token_alg, token_life=settings.access_token_ttl)
     access = AccessTokens(settings.public_url, settings.audience, settings.access_token_ttl, keyring, clock)
     refresh = RefreshTokens(sealer)
-    ended = EndedSessions(database, clock)
+    ended = EndedSessions(database, clock, token_life=settings.access_token_ttl)
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
     issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl)
     default = settings.default_redirect

@@ -224,7 +224,7 @@ class JsonLines(logging.Formatter):
         tail = {"exception": record.exc_text, "stack": record.stack_info}
         # The head twice: first for its place in the line, last so that no field can pass for it.
         line = {**head, **getattr(record, "fields", {}), **{k: v for k, v in tail.items() if v}, **head}
-        return self._encode(line).replace("\x7f", "\\u007f")
+        return self._encode(line)
 
 
 class TextLines(logging.Formatter):

@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from sqlalchemy import create_engine, text
 
 from gateway.app import Gateway, create_app
 from gateway.settings import Settings
 from gateway.settings.load import build
+from gateway.testing import Client, Google, Microsoft
 
 SECRET = "an-obviously-fake-secret-key-for-tests-0123456789"
 
@@ -86,3 +88,58 @@ def serving(app: Any, port: int) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+class World:
+    """A gateway with a stand-in Google and a stand-in Microsoft that sign in whoever is next, at once."""
+
+    def __init__(self, gateway: Running, google: Google, microsoft: Microsoft) -> None:
+        self.gateway = gateway
+        self.google = google
+        self.microsoft = microsoft
+
+    def start(self, browser: httpx2.Client, provider: str, **query: str) -> str:
+        """Start a sign-in and go through the provider; the callback URL it sends the browser to."""
+        started = browser.get(f"/auth/{provider}/login", params=query)
+        assert started.status_code == 302, started.text
+        answered = httpx2.get(started.headers["location"], trust_env=False)
+        assert answered.status_code in (302, 303), answered.text
+        callback: str = answered.headers["location"]
+        return callback
+
+    def sign_in(self, browser: httpx2.Client, provider: str, **query: str) -> httpx2.Response:
+        """The whole redirect dance; the answer of the callback."""
+        return browser.get(self.start(browser, provider, **query))
+
+    def rows(self, table: str) -> int:
+        """How many rows a table has."""
+        return len(self.all(f"SELECT 1 FROM {table}"))
+
+    def all(self, query: str) -> list[Any]:
+        engine = create_engine(self.gateway.app.parts.database.url.set(drivername=self._driver))
+        try:
+            with engine.connect() as connection:
+                return list(connection.execute(text(query)))
+        finally:
+            engine.dispose()
+
+    @property
+    def _driver(self) -> str:
+        return "sqlite" if self.gateway.app.parts.database.dialect == "sqlite" else "postgresql+psycopg"
+
+
+@contextmanager
+def world(database_url: str, **gateway: Any) -> Iterator[World]:
+    port = free_port()
+    url = f"http://localhost:{port}"
+    google, microsoft = Google(automatic=True), Microsoft(automatic=True)
+    tables: dict[str, dict[str, Any]] = {}
+    with google.serve(), microsoft.serve():
+        for name, provider in (("google", google), ("microsoft", microsoft)):
+            redirects = (f"{url}/auth/{name}/callback", f"{url}/auth/signed-out")
+            provider.clients.append(Client(id=f"{name}-client", secret="fake-secret", redirect_uris=redirects))
+            tables[name] = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
+        tables["google"] |= {"discovery_url": google.discovery_url, "issuer": google.issuer}
+        tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
+        with running(settings_for(database_url, tables, port, **gateway)) as gate:
+            yield World(gate, google, microsoft)

@@ -80,7 +80,8 @@ def test_what_the_client_writes_before_the_proxy_does_not_count(
 
 @given(st.lists(st.text(st.sampled_from("0123456789abcdef.:[]%, unkow\t"), max_size=60)))
 def test_the_answer_is_an_address_whatever_is_forwarded(forwarded: list[str]) -> None:
-    assert ip_address(addresses.client_ip(scope(PROXY, *forwarded), TRUSTED))
+    seen = addresses.client_ip(scope(PROXY, *forwarded), TRUSTED)
+    assert str(ip_address(seen)) == seen
 
 
 @pytest.mark.parametrize(("peer", "expected"), [(PROXY, True), (None, True), ("198.51.100.7", False), ("x", False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.errors import ConfigurationError, Fault
 from gateway.settings import RESERVED_NAMES, Settings, build, examine, load
+from gateway.settings.read import COMMAND_VARIABLES
 
 CORP = """
 [providers.corp]
@@ -130,6 +132,12 @@ def test_parameters_come_from_the_environment_as_pairs(tmp_path: Path) -> None:
 )
 def test_variables_that_are_no_settings_of_ours_are_left_alone(tmp_path: Path, name: str) -> None:
     read(tmp_path, "", {name: "tcp://10.0.0.1:8000"})
+
+
+def test_every_variable_the_commands_read_is_left_to_them() -> None:
+    package = Path(__file__).parents[1] / "gateway"
+    sources = [path.read_text() for path in package.rglob("*.py") if path.parent.name != "settings"]
+    assert {name for text in sources for name in re.findall(r'"(GATEWAY_[A-Z_]+)"', text)} <= COMMAND_VARIABLES
 
 
 def test_build_takes_tables_that_lie_ready() -> None:

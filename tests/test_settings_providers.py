@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -229,6 +231,8 @@ def pem(key: PrivateKeyTypes, password: bytes | None = None) -> bytes:
 
 
 RSA = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+SMALL = rsa.generate_private_key(65537, 1024)  # noqa: S505  that is what must be refused
 EC = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -237,7 +241,7 @@ def with_key(folder: Path, content: bytes, **more: Any) -> dict[str, Any]:
     return {**CORP, "client_auth": "private_key_jwt", "private_key_file": str(folder / "key.pem"), **more}
 
 
-@pytest.mark.parametrize("key", [RSA, EC, ec.generate_private_key(ec.SECP384R1())])
+@pytest.mark.parametrize("key", [RSA, EC])
 def test_a_private_key_stands_in_for_the_secret(tmp_path: Path, key: PrivateKeyTypes) -> None:
     found = provider(with_key(tmp_path, pem(key)))
     assert (found.private_key_file, found.client_secret) == (str(tmp_path / "key.pem"), None)
@@ -248,7 +252,8 @@ def test_a_private_key_stands_in_for_the_secret(tmp_path: Path, key: PrivateKeyT
     [
         (b"nonsense", {}, "private_key_file", "not a private key"),
         (pem(EC, b"pass"), {}, "private_key_file", "encrypted"),
-        (pem(rsa.generate_private_key(65537, 1024)), {}, "private_key_file", "RSA with 1024 bits"),
+        (pem(SMALL), {}, "private_key_file", "RSA with 1024 bits"),
+        (pem(ec.generate_private_key(ec.SECP384R1())), {}, "client_assertion_alg", "missing"),
         (pem(ec.generate_private_key(ec.SECP256K1())), {}, "private_key_file", "another kind of key"),
         (pem(EC), {"client_assertion_alg": "PS256"}, "client_assertion_alg", "PS256"),
         (pem(EC), {"certificate_file": "/nowhere.pem"}, "certificate_file", "no such file or directory"),
@@ -261,3 +266,23 @@ def test_keys_that_cannot_sign_are_a_fault(
     found = fault(with_key(tmp_path, content, **more))
     assert found.key == key
     assert seen in found.seen
+
+
+def certificate(key: rsa.RSAPrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=36500))
+    return dated.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_certificate_goes_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "certificate.pem").write_bytes(certificate(RSA))
+    found = provider(with_key(tmp_path, pem(RSA), certificate_file=str(tmp_path / "certificate.pem")))
+    assert found.certificate_file == str(tmp_path / "certificate.pem")
+
+
+def test_a_certificate_of_another_key_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "certificate.pem").write_bytes(certificate(OTHER))
+    found = fault(with_key(tmp_path, pem(RSA), certificate_file=str(tmp_path / "certificate.pem")))
+    assert "of another key" in found.seen

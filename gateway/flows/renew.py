@@ -133,6 +133,8 @@ class Renewal:
                 raise InvalidGrant("a refresh token was used again; its session has ended")
             case FastForwarded():
                 await self._record("refresh_fast_forward", outcome.session, origin, now)
+            case _:
+                pass
         return self.issuer.issue(outcome.session, now, scope)
 
     async def _record(self, name: EventName, session: Issuable, origin: Origin, now: int) -> None:

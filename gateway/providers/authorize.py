@@ -1,6 +1,7 @@
 """The authorization request (RFC 6749 §4.1.1, OpenID Core §3.1.2.1): one URL, its constant part made once.
 
-Authlib's `create_authorization_url` makes an HTTP client for each URL: 100 µs, where the URL takes 8.
+Authlib's `create_authorization_url` makes an HTTP client for each URL: 100 µs, where the URL takes 8. It also
+writes the PKCE verifier into its debug log.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             fault = error if isinstance(error, ProviderFault) else ProviderUnavailable("no answer in time")
             if mode == "always":
                 raise type(fault)(f"{self.name}: userinfo: {fault.cause}") from error
-            log.info("%s: userinfo: %s; signing in without", self.name, fault.cause)
+            log.info("userinfo_failed", extra={"fields": {"provider": self.name, "cause": fault.cause}})
             return NOTHING
 
     def _lacks(self, verified: Verified) -> bool:
@@ -244,7 +244,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             await self._metadata.get()
             await self._keys.warm()
         except ProviderFault as fault:
-            log.info("%s: not ready yet: %s", self.name, fault.cause)
+            log.info("provider_not_ready", extra={"fields": {"provider": self.name, "cause": fault.cause}})
 
     async def close(self) -> None:
         await self._metadata.stop()

@@ -109,7 +109,7 @@ class Opener:
         alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
         if not isinstance(alg, str) or alg not in self._algs:
             raise InvalidIdToken(f"algorithm {quotable(str(alg))} is not among id_token_algs")
-        if not isinstance(kid, str | None):
+        if "kid" in header and not isinstance(kid, str):
             raise InvalidIdToken("the kid is not a string")
         if "typ" in header and (not isinstance(typ, str) or typ.lower().removeprefix("application/") not in types):
             raise InvalidIdToken(f"a token of type {quotable(str(typ))} is not one of {', '.join(sorted(types))}")

@@ -89,7 +89,7 @@ class Kept(Generic[T]):
         except ProviderFault as fault:
             self._failed(fault)
         except Exception as error:  # whatever a document contains, it is the provider that is unavailable
-            log.exception("%s: unexpected", self._what)
+            log.exception("provider_document_unreadable", extra={"fields": {"document": self._what}})
             self._failed(ProviderUnavailable(type(error).__name__))
         else:
             self.value, self._loaded_at, self.failure = value, self._clock(), None
@@ -101,7 +101,8 @@ class Kept(Generic[T]):
         self.failure, self._failed_at = fault, self._clock()
         if isinstance(fault, IssuerMisconfigured):  # not an outage: the provider says it is somebody else
             self.value = None
-        log.warning("%s (%s)", fault.cause, "stale copy serves on" if self.value is not None else "no copy")
+        fields = {"document": self._what, "cause": fault.cause, "copy": self.value is not None}
+        log.warning("provider_document_failed", extra={"fields": fields})
 
     def _resting(self) -> bool:
         return self.failure is not None and self._within(self._failed_at, PAUSE)

@@ -128,7 +128,7 @@ class KeySet:
         for _ in range(2):
             joined = self._kept.flying
             if not joined and not bucket.take():
-                log.warning("%s: a token names an unknown key; not asked again so soon", self._what)
+                log.warning("provider_keys_not_asked_again", extra={"fields": {"document": self._what}})
                 return False
             await self._kept.renew()
             if enough(self._kept.value or ()):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -21,9 +20,6 @@ DROPPED = (
     "set-cookie",
     "location",
 )  # one person's cookie must not go with another's call; nothing is followed
-
-# Authlib writes the PKCE verifier of every login it starts into its debug log.
-logging.getLogger("authlib.integrations.base_client.sync_app").addFilter(lambda _record: False)
 
 
 class TlsContext:

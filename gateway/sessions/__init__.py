@@ -1,0 +1,173 @@
+"""Sessions: a person signed in at one browser or application, from one sign-in until its end.
+
+A session that has ended keeps its row for a while: processes learn of the end from it, and a late token finds out why.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.schema import sessions
+
+from .rotation import Verdict
+
+__all__ = [
+    "Session",
+    "create",
+    "end",
+    "end_for_account",
+    "end_others",
+    "get",
+    "list_for",
+    "prune",
+]
+
+KEEP = 86_400  # seconds that the row of an ended or expired session stays
+MAX_USER_AGENT = 400  # characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session's row. Times are epoch seconds; `expires_at` is absolute, `id_token` sealed."""
+
+    id: UUID
+    account_id: UUID
+    identity_id: UUID | None
+    client_id: str
+    provider: str
+    created_at: int
+    auth_time: int
+    expires_at: int
+    last_used_at: int
+    user_agent: str
+    ip: str
+    facts: Mapping[str, Any]
+    scope: str
+    provider_session: str | None
+    id_token: bytes | None
+    current: int
+    ended_at: int | None
+    end_reason: str | None
+
+
+FIELDS = [sessions.c[name] for name in Session.__dataclass_fields__]
+
+
+async def create(
+    connection: AsyncConnection,
+    *,
+    account_id: UUID,
+    identity_id: UUID,
+    client_id: str,
+    provider: str,
+    auth_time: int,
+    expires_at: int,
+    user_agent: str,
+    ip: str,
+    facts: Mapping[str, Any],
+    scope: str,
+    provider_session: str | None = None,
+    id_token: bytes | None = None,
+    now: int,
+) -> Session:
+    """A new session whose first refresh token has number 0. `facts`: what role rules look at, as JSON values."""
+    session = Session(
+        id=uuid.uuid4(),
+        account_id=account_id,
+        identity_id=identity_id,
+        client_id=client_id,
+        provider=provider,
+        created_at=now,
+        auth_time=auth_time,
+        expires_at=expires_at,
+        last_used_at=now,
+        user_agent=printable(user_agent)[:MAX_USER_AGENT],
+        ip=ip,
+        facts=facts,
+        scope=scope,
+        provider_session=None if provider_session is None else printable(provider_session),
+        id_token=id_token,
+        current=0,
+        ended_at=None,
+        end_reason=None,
+    )
+    counters = {"parent": -1, "rotated_at": now, "outcome": int(Verdict.UNKNOWN)}
+    values = {name: getattr(session, name) for name in Session.__dataclass_fields__}
+    await connection.execute(insert(sessions).values(values | counters))
+    return session
+
+
+async def get(connection: AsyncConnection, session_id: UUID, now: int) -> Session | None:
+    """The session, unless it has ended or expired."""
+    found = await connection.execute(select(*FIELDS).where(sessions.c.id == session_id, *going_on(now)))
+    row = found.one_or_none()
+    return None if row is None else Session(**row._mapping)
+
+
+async def list_for(connection: AsyncConnection, account_id: UUID, now: int, *, idle_ttl: int) -> list[Session]:
+    """The account's sessions that can still be renewed, the one used last first. `idle_ttl` in seconds."""
+    used_lately = sessions.c.last_used_at + idle_ttl > now
+    query = (
+        select(*FIELDS)
+        .where(sessions.c.account_id == account_id, *going_on(now), used_lately)
+        .order_by(sessions.c.last_used_at.desc(), sessions.c.created_at.desc(), sessions.c.id)
+    )
+    return [Session(**row._mapping) for row in await connection.execute(query)]
+
+
+async def end(
+    connection: AsyncConnection, session_id: UUID, *, account_id: UUID | None = None, reason: str, now: int
+) -> Session | None:
+    """End one session, with `account_id` only if it is this account's. None when it was not there to end."""
+    which = sessions.c.id == session_id
+    if account_id is not None:
+        which &= sessions.c.account_id == account_id
+    ended = await end_where(connection, which, reason, now)
+    return ended[0] if ended else None
+
+
+async def end_others(connection: AsyncConnection, account_id: UUID, keep: UUID, *, reason: str, now: int) -> list[UUID]:
+    """End the account's sessions but one; the ids of those that ended."""
+    which = (sessions.c.account_id == account_id) & (sessions.c.id != keep)
+    return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:
+    """End all of the account's sessions; the ids of those that ended."""
+    which = sessions.c.account_id == account_id
+    return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def end_where(connection: AsyncConnection, which: ColumnElement[bool], reason: str, now: int) -> list[Session]:
+    # Locked in the order that refreshes lock in, so that the two never wait for each other.
+    rows = select(sessions.c.id).where(which, *going_on(now)).order_by(sessions.c.id).with_for_update()
+    ending = (
+        update(sessions)
+        .where(sessions.c.id.in_(rows), sessions.c.ended_at.is_(None))
+        .values(ended_at=now, end_reason=reason)
+        .returning(*FIELDS)
+    )
+    return [Session(**row._mapping) for row in await connection.execute(ending)]
+
+
+async def prune(connection: AsyncConnection, now: int, limit: int = 500) -> int:
+    """Delete rows of sessions that ended or expired more than a day ago, at most `limit`; how many it were."""
+    gone = or_(sessions.c.expires_at <= now - KEEP, sessions.c.ended_at <= now - KEEP)
+    some = select(sessions.c.id).where(gone).limit(limit).with_for_update(skip_locked=True)
+    return (await connection.execute(delete(sessions).where(sessions.c.id.in_(some)))).rowcount
+
+
+def going_on(now: int) -> tuple[ColumnElement[bool], ...]:
+    return sessions.c.ended_at.is_(None), sessions.c.expires_at > now
+
+
+def printable(value: str) -> str:
+    """PostgreSQL keeps neither NUL nor lone surrogates in a text."""
+    return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

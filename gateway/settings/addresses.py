@@ -100,9 +100,7 @@ def ipv6_host(given: str) -> str:
 
 def path_of(path: str) -> str:
     if not PATH.fullmatch(path):
-        raise Unfit(
-            "A browser would change this path: it holds //, .., a backslash, a space or an odd character."
-        )
+        raise Unfit("A browser would change this path: it holds //, .., a backslash, a space or an odd character.")
     return path
 
 
@@ -198,9 +196,7 @@ def tenant(value: object) -> str:
     try:
         return domain(given)
     except Unfit:
-        raise Unfit(
-            "Write common, organizations, consumers, the tenant's id (a GUID) or one of its domains."
-        ) from None
+        raise Unfit("Write common, organizations, consumers, the tenant's id (a GUID) or one of its domains.") from None
 
 
 def is_tenant_id(given: str) -> bool:
@@ -245,11 +241,7 @@ def database_url(value: object) -> str:
     given = text(value)
     scheme, separator, rest = given.partition("://")
     backend = scheme.partition("+")[0]
-    seen = (
-        f'"{scheme}://..."'
-        if separator and scheme.replace("+", "").isalnum() and scheme.isascii()
-        else "not shown"
-    )
+    seen = f'"{scheme}://..."' if separator and scheme.replace("+", "").isalnum() and scheme.isascii() else "not shown"
     if not separator or backend not in ("sqlite", "postgresql", "postgres"):
         near = suggest(backend, ("sqlite", "postgresql"))
         raise Unfit(f"Use sqlite:///gateway.db or postgresql://user:password@host/database.{near}", seen)
@@ -261,9 +253,7 @@ def database_url(value: object) -> str:
     try:
         urlsplit(given).port  # noqa: B018  reading it is the check
     except ValueError:
-        raise Unfit(
-            "The host or port is not one. Escape : / ? # @ [ ] in the password with %.", seen
-        ) from None
+        raise Unfit("The host or port is not one. Escape : / ? # @ [ ] in the password with %.", seen) from None
     return given
 
 

@@ -38,9 +38,7 @@ def judge_signup(table: Table) -> None:
     if not table.sound("signup", "signup_domains"):
         return
     if signup == "domains" and not domains:
-        table.fault(
-            "signup_domains", "missing", "Name the domains that may sign up, or choose another signup."
-        )
+        table.fault("signup_domains", "missing", "Name the domains that may sign up, or choose another signup.")
     if signup == "open" and domains:
         hint = 'With signup = "open" the list restricts nothing: write signup = "domains".'
         table.fault("signup_domains", "signup is open", hint)
@@ -57,9 +55,7 @@ def judge_cookie_domain(table: Table) -> None:
     domain = table.values.get("cookie_domain")
     host = split(table.values["public_url"]).host
     if domain and table.sound("public_url") and host != domain and not host.endswith("." + domain):
-        table.fault(
-            "cookie_domain", f'"{domain}"', f"Choose the host of public_url ({host}) or a domain above it."
-        )
+        table.fault("cookie_domain", f'"{domain}"', f"Choose the host of public_url ({host}) or a domain above it.")
 
 
 def judge_default_redirect(table: Table) -> None:

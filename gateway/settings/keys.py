@@ -47,9 +47,7 @@ def table(keys: Iterable[Key]) -> dict[str, Key]:
 
 
 claim = a.matching(r"[^\s.]+(\.[^\s.]+)*", "Write the name of a claim, or a path of names with dots.")
-scope = a.matching(
-    r"[\x21\x23-\x5b\x5d-\x7e]+", 'A scope has no space in it; write a list: ["openid", "email"].'
-)
+scope = a.matching(r"[\x21\x23-\x5b\x5d-\x7e]+", 'A scope has no space in it; write a list: ["openid", "email"].')
 role = a.matching(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", "A role is made of letters, digits and . _ : -")
 provider_name = a.matching(PROVIDER_NAME, "A provider's name is made of a to z, 0 to 9 and hyphens.")
 

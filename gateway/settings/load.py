@@ -41,9 +41,7 @@ class Examined:
     faults: tuple[Fault, ...]
 
 
-def load(
-    path: str | Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
-) -> Settings:
+def load(path: str | Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
     """The settings a file, the environment and flags come to. ConfigurationError holds every fault at once.
 
     `flags` may hold any key of `[gateway]` and `port`, which only shapes the default of `public_url`; None
@@ -116,18 +114,14 @@ def misplaced(document: Document) -> list[Fault]:
         if name == "apps":
             apps = value if isinstance(value, Mapping) and value else {"": None}
             hint = "Applications are not served by this version: remove the table."
-            faults += [
-                Fault(document.where, f"apps.{app}".rstrip("."), "", "not served", hint) for app in apps
-            ]
+            faults += [Fault(document.where, f"apps.{app}".rstrip("."), "", "not served", hint) for app in apps]
         elif name in GATEWAY:
             faults.append(Fault(document.where, "", name, "outside a table", "It belongs under [gateway]."))
         elif name not in TABLES:
             hint = f"The tables are [gateway], [providers.<name>] and [[roles]].{suggest(name, TABLES)}"
             faults.append(Fault(document.where, "", describe_key(name), "unknown", hint))
         elif not isinstance(value, list if name == "roles" else Mapping):
-            form = (
-                "[[roles]]" if name == "roles" else f"[{name}]" if name == "gateway" else "[providers.<name>]"
-            )
+            form = "[[roles]]" if name == "roles" else f"[{name}]" if name == "gateway" else "[providers.<name>]"
             faults.append(Fault(document.where, name, "", describe(value), f"Write a table: {form}"))
     return faults
 
@@ -143,10 +137,7 @@ def general_table(
     """The parsed `[gateway]`, and the port the default of `public_url` names."""
     named = {name: value for name, value in flags.items() if value is not None}
     port = named.pop("port", DEFAULT_PORT)
-    given = {
-        key: Given(value, "--" + key.replace("_", "-"), Path.cwd(), literal=True)
-        for key, value in named.items()
-    }
+    given = {key: Given(value, "--" + key.replace("_", "-"), Path.cwd(), literal=True) for key, value in named.items()}
     table = Table(
         "gateway",
         document.where,
@@ -156,9 +147,7 @@ def general_table(
     return table, port if isinstance(port, int) else DEFAULT_PORT
 
 
-def provider_tables(
-    document: Document, variables: Environment, environ: Mapping[str, str]
-) -> dict[str, Table]:
+def provider_tables(document: Document, variables: Environment, environ: Mapping[str, str]) -> dict[str, Table]:
     """Each provider's parsed table: those of the file in its order, then those only the environment names."""
     found = section(document, "providers")
     tables = {}
@@ -176,9 +165,7 @@ def parsed(
     keys: Mapping[str, Key],
     environ: Mapping[str, str],
 ) -> Table:
-    table = Table(
-        title, document.where, document.given(found if isinstance(found, Mapping) else {}) | dict(extra)
-    )
+    table = Table(title, document.where, document.given(found if isinstance(found, Mapping) else {}) | dict(extra))
     if not isinstance(found, Mapping):
         table.fault("", describe(found), "Write a table.")
     table.parse(keys, environ)
@@ -188,6 +175,4 @@ def parsed(
 def role_tables(document: Document, environ: Mapping[str, str]) -> list[Table]:
     found = document.tables.get("roles")
     rules = found if isinstance(found, list) else []
-    return [
-        parsed(f"roles #{place}", document, rule, {}, ROLE, environ) for place, rule in enumerate(rules, 1)
-    ]
+    return [parsed(f"roles #{place}", document, rule, {}, ROLE, environ) for place, rule in enumerate(rules, 1)]

@@ -11,7 +11,7 @@ from typing import Any
 
 Parser = Callable[[object], Any]
 
-DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)")
+DURATION = re.compile(r"([0-9]{1,10})\s*([smhdw]?)")
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST = 10 * 365 * 86400  # seconds; what is longer is a slip of the pen
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -19,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 USERINFO = re.compile(r"//[^/\s]*@")
 
 
-class Unfit(ValueError):
+class Unfit(Exception):
     """A value that cannot be used. `seen` stands for it in the report; `also` holds further ones."""
 
     def __init__(self, hint: str, seen: str | None = None, also: Sequence[Unfit] = ()) -> None:
@@ -185,9 +185,7 @@ def parameters(forbidden: frozenset[str]) -> Parser:
     """A table of fixed request parameters; from the environment `name=value,name=value`."""
 
     def parse(value: object) -> dict[str, str]:
-        pairs = (
-            value.items() if isinstance(value, Mapping) else [split_pair(item) for item in items_of(value)]
-        )
+        pairs = value.items() if isinstance(value, Mapping) else [split_pair(item) for item in items_of(value)]
         return {parameter_name(name, forbidden): parameter_value(name, given) for name, given in pairs}
 
     return parse

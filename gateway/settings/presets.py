@@ -80,7 +80,8 @@ def addresses(preset: Preset, given: Mapping[str, Any]) -> dict[str, Any]:
     else:
         values = parts_of(url, template) | named
     if "tenant" not in values:  # an address of another form
-        return {"discovery_url": url, "issuer": given.get("issuer") or issuer_of(url)}
+        values = {"authority": named.get("authority"), "tenant": None}
+        return {**values, "discovery_url": url, "issuer": given.get("issuer") or issuer_of(url)}
     values = {"authority": preset.fills["authority"]} | values
     issuer = given.get("issuer") or tenant_issuer(preset, values)
     return {**values, "discovery_url": url or fill(template, values), "issuer": issuer}

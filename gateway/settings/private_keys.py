@@ -33,9 +33,7 @@ def judge_private_key(table: Table, values: dict[str, Any]) -> None:
         try:
             judge_certificate(values["certificate_file"], key)
         except Unfit as unfit:
-            table.fault(
-                "certificate_file", describe(values["certificate_file"]) + f": {unfit.seen}", unfit.hint
-            )
+            table.fault("certificate_file", describe(values["certificate_file"]) + f": {unfit.seen}", unfit.hint)
 
 
 def load_key(file: str) -> PrivateKeyTypes:
@@ -49,9 +47,7 @@ def load_key(file: str) -> PrivateKeyTypes:
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError:
-        raise Unfit(
-            "Store the key without a passphrase, readable by the gateway alone.", "encrypted"
-        ) from None
+        raise Unfit("Store the key without a passphrase, readable by the gateway alone.", "encrypted") from None
     except Exception:
         raise Unfit("Give the private key in PEM form (BEGIN PRIVATE KEY).", "not a private key") from None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < SMALLEST_RSA:
@@ -74,8 +70,9 @@ def judge_alg(table: Table, key: PrivateKeyTypes, alg: str | None) -> None:
 def judge_certificate(file: str, key: PrivateKeyTypes) -> None:
     from cryptography.x509 import load_pem_x509_certificate
 
+    content = read_pem(file)
     try:
-        certificate = load_pem_x509_certificate(read_pem(file))
+        certificate = load_pem_x509_certificate(content)
     except ValueError:
         raise Unfit("Give the certificate in PEM form (BEGIN CERTIFICATE).", "not a certificate") from None
     if certificate.public_key() != key.public_key():

@@ -19,16 +19,15 @@ from .tables import Table
 FIELDS = frozenset(field.name for field in fields(ProviderSettings))
 
 
-def judge_name(table: Table, name: str) -> None:
+def judge_name(table: Table, name: str) -> bool:
+    """Whether the name can stand in an address."""
     if not re.fullmatch(PROVIDER_NAME, name):
         hint = "A provider's name begins with a letter and is made of a to z, 0 to 9 and hyphens, 32 at most."
         table.fault("", f"the name {describe(name)}", hint)
     elif name in RESERVED_NAMES:
-        table.fault(
-            "",
-            f'the name "{name}"',
-            f"/auth/{name} is an address of the gateway itself; choose another name.",
-        )
+        hint = f"/auth/{name} is an address of the gateway itself; choose another name."
+        table.fault("", f'the name "{name}"', hint)
+    return table.sound("")
 
 
 def preset_of(table: Table, name: str) -> Preset:
@@ -44,8 +43,8 @@ def preset_of(table: Table, name: str) -> Preset:
 
 
 def make_provider(table: Table, name: str) -> ProviderSettings | None:
-    """The provider as far as it is sound; None where not even its addresses are known."""
-    judge_name(table, name)
+    """The provider as far as it is sound; None where its name is unfit or its addresses are unknown."""
+    fit = judge_name(table, name)
     preset = preset_of(table, name)
     values = {**preset.fills, **table.values}
     values |= addresses(preset, table.values)
@@ -57,7 +56,7 @@ def make_provider(table: Table, name: str) -> ProviderSettings | None:
             judge_tenants(table, preset, values)
             values["client_secret"] = judge_credentials(table, preset, values)
             judge_rest(table, values)
-    if not values.get("discovery_url") or not values.get("issuer"):
+    if not fit or not values.get("discovery_url") or not values.get("issuer"):
         return None
     values = {"label": name.capitalize(), "client_id": "", **values, "name": name, "quirk": preset.quirk}
     if not isinstance(values.get("client_secret"), Secret):
@@ -76,9 +75,7 @@ def judge_client_id(table: Table, preset: Preset) -> None:
     if table.sound("client_id") and not table.values.get("client_id"):
         where = preset.hints.get("client_id", "The provider gives it at registration.")
         seen = "empty" if "client_id" in table.given else "missing"
-        table.fault(
-            "client_id", seen, f"{where} With optional = true a provider without one is just not offered."
-        )
+        table.fault("client_id", seen, f"{where} With optional = true a provider without one is just not offered.")
 
 
 def judge_preset_keys(table: Table, preset: Preset) -> None:
@@ -86,9 +83,7 @@ def judge_preset_keys(table: Table, preset: Preset) -> None:
         return
     for key, owner in reserved_for().items():
         if key in table.given and key not in preset.accepts:
-            table.fault(
-                key, "given", f'Only the preset "{owner}" knows it; elsewhere it would restrict nothing.'
-            )
+            table.fault(key, "given", f'Only the preset "{owner}" knows it; elsewhere it would restrict nothing.')
 
 
 def judge_addresses(table: Table, preset: Preset, values: dict[str, Any]) -> None:
@@ -118,9 +113,7 @@ def judge_tenants(table: Table, preset: Preset, values: dict[str, Any]) -> None:
     tenant, allowed = values.get("tenant"), values.get("allowed_tenants", ())
     named = parts_of(values["discovery_url"], preset.fills["discovery_url"]).get("tenant")
     if named and tenant and named != tenant:
-        table.fault(
-            "tenant", describe(tenant), f'discovery_url names the tenant "{named}"; leave one of the two out.'
-        )
+        table.fault("tenant", describe(tenant), f'discovery_url names the tenant "{named}"; leave one of the two out.')
     several = tenant in preset.open_tenants or (tenant is None and TENANT in values["issuer"])
     if several and not allowed:
         given = f"tenant is {tenant}" if tenant else "several tenants"
@@ -160,9 +153,7 @@ def client_secret(table: Table, preset: Preset) -> Secret | None:
     key = "client_secret_file" if file else "client_secret"
     secret = read_secret(table, file) if file else Secret(given or "")
     if secret is not None and not secret.get().strip():
-        where = preset.hints.get(
-            "client_secret", 'The provider gives it; a public client has client_auth = "none".'
-        )
+        where = preset.hints.get("client_secret", 'The provider gives it; a public client has client_auth = "none".')
         table.fault(key, "empty" if key in table.given else "missing", where)
     elif secret is not None and re.fullmatch(preset.client_secret_refused or r"(?!)", secret.get().strip()):
         table.fault(key, "a GUID, not shown", preset.hints["client_secret_refused"])
@@ -180,8 +171,6 @@ def read_secret(table: Table, file: str) -> Secret | None:
 
 def judge_rest(table: Table, values: dict[str, Any]) -> None:
     if "openid" not in values.get("scopes", ("openid",)):
-        table.fault(
-            "scopes", "without openid", 'Add "openid": without it a provider sends no proof of identity.'
-        )
+        table.fault("scopes", "without openid", 'Add "openid": without it a provider sends no proof of identity.')
     if "client_assertion_alg" in table.values and values.get("client_auth") != "private_key_jwt":
         table.fault("client_assertion_alg", "given", 'It serves only with client_auth = "private_key_jwt".')

@@ -22,14 +22,11 @@ PREFIX = "GATEWAY_"
 PROVIDERS_PREFIX = PREFIX + "PROVIDERS__"
 LARGEST_FILE = 1 << 20  # bytes
 
-COMMAND_VARIABLES = frozenset(
-    {"GATEWAY_CONFIG", "GATEWAY_LOG_FORMAT", "GATEWAY_LOG_LEVEL"}
-)  # read by the commands, not here
+# Read by the commands, not here.
+COMMAND_VARIABLES = frozenset({"GATEWAY_CONFIG", "GATEWAY_LOG_FORMAT", "GATEWAY_LOG_LEVEL"})
 
 # Kubernetes sets these in every container for a service called "gateway"; they are no settings of ours.
-SERVICE_LINK = re.compile(
-    r"GATEWAY_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
+SERVICE_LINK = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_.+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +84,7 @@ def read_file(path: Path) -> Document:
 
 def syntax(fault: ValueError) -> str:
     """What the TOML parser says, in one line. Its messages name places and characters, not values."""
-    return (
-        " ".join(str(fault).split())[:200]
-        if isinstance(fault, tomllib.TOMLDecodeError)
-        else "an unreadable number"
-    )
+    return " ".join(str(fault).split())[:200] if isinstance(fault, tomllib.TOMLDecodeError) else "an unreadable number"
 
 
 def read_environment(environ: Mapping[str, str], mentioned: frozenset[str] = frozenset()) -> Environment:
@@ -124,13 +117,13 @@ def provider_key(name: str) -> tuple[str, str] | None:
 
 
 def unknown_variable(name: str) -> Fault:
-    table, known = "gateway", [PREFIX + key.upper() for key in GATEWAY]
+    table, key, known = "gateway", name.removeprefix(PREFIX), [PREFIX + key.upper() for key in GATEWAY]
     if name.upper().startswith(PROVIDERS_PREFIX):
-        provider = name.removeprefix(PROVIDERS_PREFIX).rpartition("__")[0]
+        provider, _, key = name[len(PROVIDERS_PREFIX) :].rpartition("__")
         table = "providers." + provider.lower().replace("_", "-") if provider else "providers"
         known = [f"{PROVIDERS_PREFIX}{provider or '<NAME>'}__{key.upper()}" for key in PROVIDER]
     near = suggest(name, known)
-    return Fault(f"environment variable {name}", table, name, "unknown", f"No setting is called so.{near}")
+    return Fault(f"environment variable {name}", table, key.lower(), "unknown", f"No setting is called so.{near}")
 
 
 def fill(value: object, environ: Mapping[str, str]) -> object:
@@ -153,9 +146,7 @@ def fill_in(value: object, environ: Mapping[str, str], missing: list[Unfit]) -> 
         if escaped:
             return found[0][1:]
         if name is None:
-            missing.append(
-                Unfit("Write ${NAME} or ${NAME:-default}; $${ stands for a plain ${.", "a broken ${...}")
-            )
+            missing.append(Unfit("Write ${NAME} or ${NAME:-default}; $${ stands for a plain ${.", "a broken ${...}"))
             return ""
         if default is None and name not in environ:
             missing.append(unset(name))

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .parse import Unfit, verbatim
+from .parse import Unfit
 
 SHORTEST_KEY = 32  # bytes
 LARGEST_FILE = 65536  # bytes; what is larger is not a secret
@@ -69,7 +69,7 @@ class FileSecret:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> str:
-        value = verbatim(read_small(self._path)).rstrip("\r\n")
+        value = read_small(self._path).rstrip("\r\n")
         if not value.strip():
             raise ValueError("empty")
         return value

@@ -52,9 +52,7 @@ class Table:
 
     def fault(self, key: str, seen: str, hint: str) -> None:
         given = self.given.get(key)
-        self.faults.append(
-            Fault(given.where if given else self.where, self.name, describe_key(key), seen, hint)
-        )
+        self.faults.append(Fault(given.where if given else self.where, self.name, describe_key(key), seen, hint))
 
     def sound(self, *keys: str) -> bool:
         """Whether none of these keys has a fault."""

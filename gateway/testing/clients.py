@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from urllib.parse import unquote_plus
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from gateway.testing.calls import Call, Refused
-from gateway.testing.keys import base64url
+from gateway.testing.keys import thumbprint
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGS = ("RS256", "PS256", "ES256", "ES384", "RS384", "RS512", "PS384", "PS512")
@@ -132,13 +130,13 @@ def _issuer(token: str) -> str:
 
 
 def _verified(token: str, client: Client) -> dict[str, Any]:
-    key, thumbprint = _key(client)
+    key, fingerprint = _key(client)
     algs = [client.assertion_alg] if client.assertion_alg else list(ASSERTION_ALGS)
     try:
         decoded = jwt.decode(token, key, algorithms=algs)
     except (JoseError, ValueError) as error:
         raise _unknown("the client assertion's signature is wrong") from error
-    if thumbprint is not None and decoded.header.get("x5t#S256") != thumbprint:
+    if fingerprint is not None and decoded.header.get("x5t#S256") != fingerprint:
         raise _unknown("the client assertion does not name the certificate")
     return decoded.claims
 
@@ -147,12 +145,11 @@ def _key(client: Client) -> tuple[RSAKey | ECKey | KeySet, str | None]:
     if client.certificate is None:
         return KeySet.import_key_set({"keys": [dict(key) for key in client.keys]}), None
     certificate = x509.load_pem_x509_certificate(client.certificate.encode())
-    thumbprint = base64url(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest())
     public = certificate.public_key()
     if isinstance(public, EllipticCurvePublicKey):
-        return ECKey.import_key(public), thumbprint
+        return ECKey.import_key(public), thumbprint(certificate)
     if isinstance(public, RSAPublicKey):
-        return RSAKey.import_key(public), thumbprint
+        return RSAKey.import_key(public), thumbprint(certificate)
     raise _unknown("the certificate holds neither an RSA nor an EC key")
 
 

@@ -126,6 +126,11 @@ def certificate(private: RSAKey) -> x509.Certificate:
     return builder.not_valid_after(now + datetime.timedelta(days=1)).sign(pair, hashes.SHA256())
 
 
+def thumbprint(certificate: x509.Certificate) -> str:
+    """`x5t#S256` (RFC 7515 section 4.1.8)."""
+    return base64url(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest())
+
+
 def base64url(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 

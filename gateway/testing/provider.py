@@ -314,7 +314,7 @@ class StandIn:
         nonce = {"nonce": grant.asked.params["nonce"]} if "nonce" in grant.asked.params else {}
         return tokens.sign_id_token(
             {**self.id_token_claims(grant), **nonce, **grant.person.claims},
-            key=self.signing_key(grant.person),
+            key=None if self.behaviour.signing_alg.startswith("HS") else self.signing_key(grant.person),
             behaviour=self.behaviour,
             secret=grant.asked.client.secret,
             typ=self.jwt_typ,

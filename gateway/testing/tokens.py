@@ -25,12 +25,11 @@ def half_hash(alg: str, value: str) -> str:
 
 
 def sign_id_token(
-    claims: dict[str, Any], *, key: Key, behaviour: Behaviour, secret: str | None, typ: str | None
+    claims: dict[str, Any], *, key: Key | None, behaviour: Behaviour, secret: str | None, typ: str | None
 ) -> str:
-    """The token after all the behaviour's edits."""
-    symmetric = behaviour.signing_alg.startswith("HS")
-    kid = {} if symmetric or key.kid is None else {"kid": key.kid}
+    """The token after all the behaviour's edits; without a key the client's secret signs."""
+    kid = {"kid": key.kid} if key is not None and key.kid is not None else {}
     header = {"alg": behaviour.signing_alg, **({"typ": typ} if typ else {}), **kid}
-    signer = OctKey.import_key(secret or "") if symmetric else key.private
+    signer = OctKey.import_key(secret or "") if key is None else key.private
     token = sign(behaviour.id_token_header(header), behaviour.id_token(claims), signer)
     return behaviour.id_token_compact(token)

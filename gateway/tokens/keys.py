@@ -79,11 +79,17 @@ class Keyring:
         """By kid, oldest first: everything whose tokens are accepted."""
         return self._keys
 
-    def signer(self, typ: str) -> Signer:
-        """Signs tokens of this type with the current key. Unavailable before loading; UnreadableKey."""
+    @property
+    def current(self) -> SigningKey:
+        """The key that signs. Unavailable before loading."""
         key = self._in_state("current")
         if key is None:
             raise Unavailable("no signing key has been loaded")
+        return key
+
+    def signer(self, typ: str) -> Signer:
+        """Signs tokens of this type with the current key. Unavailable before loading; UnreadableKey."""
+        key = self.current
         if key.private is None:
             raise UnreadableKey(key.kid)
         return Signer(key.private, alg=key.alg, kid=key.kid, typ=typ)

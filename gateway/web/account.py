@@ -59,7 +59,8 @@ async def own_session(parts: Parts, caller: Caller) -> Session:
 
 async def own_sessions(parts: Parts, caller: Caller) -> list[Session]:
     async with parts.database.read() as connection:
-        return list(await sessions.list_for(connection, caller.account_id, parts.now()))
+        idle_ttl = parts.settings.refresh_token_idle_ttl
+        return await sessions.list_for(connection, caller.account_id, parts.now(), idle_ttl=idle_ttl)
 
 
 def identity_json(identity: LinkedIdentity) -> dict[str, Any]:

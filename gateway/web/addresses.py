@@ -78,9 +78,7 @@ def read(text: str) -> Address | None:
     if form is None:
         return None
     try:
-        return plain(
-            IPv6Address(form["bracketed"]) if form["bracketed"] else ip_address(form["four"] or form["six"])
-        )
+        return plain(IPv6Address(form["bracketed"]) if form["bracketed"] else ip_address(form["four"] or form["six"]))
     except ValueError:
         return None
 

@@ -35,9 +35,7 @@ Answer = tuple[int, RawHeaders, bytes]
 OnError = Callable[[Scope, Exception], Answer]
 
 GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-DROPPED = frozenset(
-    {b"server", b"x-powered-by", b"x-request-id"}
-)  # no versions (ASVS 13.4.6); the id is ours
+DROPPED = frozenset({b"server", b"x-powered-by", b"x-request-id"})  # no versions (ASVS 13.4.6); the id is ours
 LONGEST_PATH = 256  # characters of an unknown path in the log
 
 PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -186,9 +184,7 @@ class Exchange:
         dressed = self._dress(headers)
         dressed.append((b"x-request-id", request_id.get().encode()))
         if self.status == 413 and self.scope.get("http_version", "1.1").startswith("1"):
-            dressed.append(
-                (b"connection", b"close")
-            )  # or the rest of the flood would be read, and thrown away
+            dressed.append((b"connection", b"close"))  # or the rest of the flood would be read, and thrown away
         return dressed
 
 

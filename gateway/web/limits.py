@@ -108,7 +108,10 @@ class Counters:
 
     def take(self, bucket: Bucket, key: str, now: float) -> float:
         """Count one request. Returns 0, or the seconds after which it would have been let through."""
-        full = max(self._full_until.get(key, 0.0), now) + bucket.cost
+        held = max(self._full_until.get(key, 0.0), now)
+        if held > now + bucket.depth + SLACK:
+            held = now  # more than fits: the clock was set back, and waiting for it to catch up helps nobody
+        full = held + bucket.cost
         wait = full - now - bucket.depth
         if wait > SLACK:
             self._full_until.move_to_end(key)
@@ -155,9 +158,7 @@ class SharedCounters:
 class RateLimiter:
     """Counts requests per bucket and household; in Redis where a `redis_url` says so; not when disabled."""
 
-    def __init__(
-        self, *, enabled: bool = True, redis_url: str | None = None, max_keys: int = MAX_KEYS
-    ) -> None:
+    def __init__(self, *, enabled: bool = True, redis_url: str | None = None, max_keys: int = MAX_KEYS) -> None:
         self._enabled = enabled
         self._counters = Counters(max_keys)
         self._shared = SharedCounters(redis_url, self._counters) if redis_url and enabled else None
@@ -190,9 +191,7 @@ def connect(url: str) -> Redis:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError:
-        raise misconfigured(
-            "the redis package is not installed", "pip install 'login-gateway[redis]'"
-        ) from None
+        raise misconfigured("the redis package is not installed", "pip install 'login-gateway[redis]'") from None
     try:
         pool = BlockingConnectionPool.from_url(
             url,
@@ -204,7 +203,7 @@ def connect(url: str) -> Redis:
         )
     except ValueError:
         raise misconfigured("no Redis address", "use redis://host:6379/0 or rediss://…") from None
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)  # closes the pool with itself
 
 
 def misconfigured(seen: str, hint: str) -> ConfigurationError:

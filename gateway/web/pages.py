@@ -13,6 +13,7 @@ from types import MappingProxyType
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from .devices import read_device
+from .reference import ApiView
 
 # Every `href` in a view is the finished one: with the path of `public_url` and whatever query it carries.
 
@@ -137,9 +138,7 @@ class Pages:
     def account(self, view: AccountView) -> str:
         sessions = sorted(view.sessions, key=lambda session: (not session.current, -session.last_used_at))
         called = view.name or view.email or ""
-        return self._render(
-            "account.html", view=view, sessions=sessions, called=called, initials=initials(called)
-        )
+        return self._render("account.html", view=view, sessions=sessions, called=called, initials=initials(called))
 
     def error(self, view: ErrorView) -> str:
         words = self._errors.get(view.code) or self._errors["other"]
@@ -150,6 +149,9 @@ class Pages:
 
     def signed_out(self, view: SignedOutView) -> str:
         return self._render("signed_out.html", view=view)
+
+    def api(self, view: ApiView) -> str:
+        return self._render("api.html", view=view)
 
     def _render(self, template: str, **values: object) -> str:
         return self._environment.get_template(template).render(**values)

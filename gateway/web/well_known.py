@@ -46,7 +46,7 @@ async def live(_request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """GET /health/ready: database and keys; never waits for a provider."""
     parts = parts_of(request.scope)
-    database, keys = await parts.database.answers(PATIENCE), bool(parts.keyring.keys)
+    database, keys = await parts.database.answers(PATIENCE), parts.keyring.ready
     good = database and keys
     status = "ok" if good else "unavailable"
     return JSONResponse({"status": status, "database": database, "keys": keys}, 200 if good else 503)

@@ -1,0 +1,150 @@
+"""The rule of `rotation` as one `UPDATE … RETURNING` over the rows of many sessions.
+
+Nothing it changes is indexed (`ended_at` only once it is set), so PostgreSQL updates in place (heap-only). There the
+rows are locked in the order of their ids first: two processes whose batches overlap wait instead of deadlocking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Row,
+    SmallInteger,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    column,
+    func,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.schema import sessions
+
+from .rotation import OUTCOMES, Outcome, Policy, Presentation, SessionState, Unknown, Verdict
+
+REUSE = "refresh_reuse"  # end_reason
+
+old = sessions.c  # on the right of SET a column is what it was
+now = bindparam("now", type_=BigInteger)
+grace = bindparam("grace", type_=BigInteger)
+idle_ttl = bindparam("idle_ttl", type_=BigInteger)
+
+
+async def rotate(
+    connection: AsyncConnection, presented: Sequence[Presentation], at: int, policy: Policy
+) -> dict[UUID, Outcome]:
+    """Present tokens of distinct sessions at `at` (epoch seconds); each has its own outcome."""
+    lite = connection.dialect.name == "sqlite"
+    parameters = as_json(presented) if lite else as_arrays(presented)
+    limits = {"now": at, "grace": policy.grace, "idle_ttl": policy.idle_ttl}
+    result = await connection.execute(SQLITE if lite else POSTGRESQL, parameters | limits)
+    outcomes: dict[UUID, Outcome] = {one.session_id: Unknown() for one in presented}
+    outcomes.update((row.id, read(row)) for row in result.all())
+    return outcomes
+
+
+def read(row: Row[Any]) -> Outcome:
+    return OUTCOMES[Verdict(row.outcome)](SessionState(*tuple(row)[1:]))
+
+
+def as_json(presented: Sequence[Presentation]) -> dict[str, Any]:
+    return {"presented": json.dumps([(one.session_id.hex, one.n, one.client_id) for one in presented])}
+
+
+def as_arrays(presented: Sequence[Presentation]) -> dict[str, Any]:
+    return {
+        "ids": [one.session_id for one in presented],
+        "numbers": [one.n for one in presented],
+        "clients": [one.client_id for one in presented],
+    }
+
+
+def from_json() -> FromClause:
+    each = func.json_each(bindparam("presented", type_=Text)).table_valued("value")
+    id_, n, client_id = (func.json_extract(each.c.value, f"$[{place}]") for place in range(3))
+    return select(
+        type_coerce(id_, Uuid).label("id"),
+        type_coerce(n, BigInteger).label("n"),
+        type_coerce(client_id, Text).label("client_id"),
+    ).subquery("presented")
+
+
+def from_arrays() -> FromClause:
+    """The presented tokens whose sessions are there and usable, their rows locked in order."""
+    presented = (
+        func.unnest(
+            bindparam("ids", type_=ARRAY(Uuid)),
+            bindparam("numbers", type_=ARRAY(BigInteger)),
+            bindparam("clients", type_=ARRAY(Text)),
+        )
+        .table_valued(column("id", Uuid), column("n", BigInteger), column("client_id", Text))
+        .render_derived("presented")
+    )
+    return (
+        select(old.id, presented.c.n, presented.c.client_id)
+        .where(old.id == presented.c.id, usable(presented.c.client_id))
+        .order_by(old.id)
+        .with_for_update(of=sessions)
+        .cte("locked")
+    )
+
+
+def usable(client_id: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(
+        old.client_id == client_id,
+        old.ended_at.is_(None),
+        old.expires_at > now,
+        old.last_used_at + idle_ttl > now,
+    )
+
+
+def statement(presented: FromClause) -> Update:
+    n = presented.c.n
+    advances = n >= old.current
+    is_parent = n == old.parent
+    fresh = now - old.rotated_at < grace
+    verdict = case(
+        (n == old.current, known(Verdict.ROTATED)),
+        (n > old.current, known(Verdict.FAST_FORWARDED)),
+        (n != old.parent, known(Verdict.REUSED)),
+        (fresh, known(Verdict.REPLAYED)),
+        else_=known(Verdict.SUPERSEDED),
+    )
+    reused = and_(n < old.current, n != old.parent)
+    return (
+        update(sessions)
+        .where(old.id == presented.c.id, usable(presented.c.client_id))
+        .values(
+            outcome=verdict,
+            current=case((advances, n + 1), (is_parent & ~fresh, old.current + 1), else_=old.current),
+            parent=case((advances, n), else_=old.parent),
+            rotated_at=case((advances | is_parent & ~fresh, now), else_=old.rotated_at),
+            last_used_at=case((reused, old.last_used_at), else_=now),
+            ended_at=case((reused, now), else_=old.ended_at),
+            end_reason=case((reused, REUSE), else_=old.end_reason),
+        )
+        .returning(old.outcome, *(old[name] for name in SessionState.__dataclass_fields__))
+    )
+
+
+def known(verdict: Verdict) -> ColumnElement[int]:
+    return literal(int(verdict), SmallInteger)
+
+
+SQLITE = statement(from_json())
+POSTGRESQL = statement(from_arrays())

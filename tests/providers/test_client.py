@@ -1,0 +1,413 @@
+"""A sign-in through one provider: what is sent there, what is believed, and what its failures come to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import httpx2
+import pytest
+
+from gateway.errors import (
+    GatewayError,
+    InvalidIdToken,
+    IssuerMisconfigured,
+    IssuerMismatch,
+    NonceMismatch,
+    ProviderDenied,
+    ProviderError,
+    ProviderUnavailable,
+)
+
+from .op import (
+    ACCESS_TOKEN,
+    CLIENT_ID,
+    CODE,
+    CODE_VERIFIER,
+    NONCE,
+    NOW,
+    Endless,
+    Op,
+    answering,
+    b64,
+    begin,
+    failing,
+    finish,
+    public,
+    rsa,
+    sign,
+)
+
+
+async def test_finish_gives_the_person_of_the_id_token() -> None:
+    op = Op(claims={"email": "ada@example.com", "email_verified": True, "name": "Ada L", "sid": "s-1"})
+    identity = (await finish(op.client())).identity
+    assert (identity.provider, identity.issuer, identity.subject) == ("op", "https://op.example", "ada-1")
+    assert (identity.email, identity.email_verified, identity.name) == ("ada@example.com", True, "Ada L")
+    assert (identity.provider_session, identity.ids) == ("s-1", {"sub": "ada-1"})
+
+
+async def test_finish_sends_code_verifier_and_the_same_redirect_uri() -> None:
+    op = Op()
+    await finish(op.client())
+    assert op.form()["code"] == [CODE]
+    assert op.form()["code_verifier"] == [CODE_VERIFIER]
+    assert op.form()["redirect_uri"] == ["https://login.example/auth/op/callback"]
+    assert op.form()["grant_type"] == ["authorization_code"]
+
+
+async def test_requests_say_who_we_are() -> None:
+    op = Op()
+    await finish(op.client())
+    assert {call.headers["User-Agent"].partition("/")[0] for call in op.calls} == {"login-gateway"}
+
+
+async def test_id_token_comes_along_for_a_provider_with_an_end_session_page() -> None:
+    op = Op(document={"end_session_endpoint": "https://op.example/logout"})
+    vouched = await finish(op.client())
+    assert (vouched.id_token, vouched.end_session) == (op.id_token(), True)
+
+
+async def test_first_logins_at_once_fetch_each_document_once() -> None:
+    op = Op()
+    client = op.client()
+    await asyncio.gather(*(begin(client) for _ in range(20)))
+    await asyncio.gather(*(finish(client) for _ in range(20)))
+    assert (op.count("/.well-known/openid-configuration"), op.count("/jwks"), op.count("/token")) == (1, 1, 20)
+
+
+async def test_warm_logins_ask_the_provider_nothing() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+    before = len(op.calls)
+    await begin(client)
+    assert len(op.calls) == before
+
+
+async def test_keys_are_on_their_way_when_somebody_is_sent_to_the_provider() -> None:
+    op = Op()
+    await begin(op.client())
+    await asyncio.sleep(0.01)
+    assert op.count("/jwks") == 1
+
+
+TOKEN_ANSWERS = [
+    (answering(500), ProviderUnavailable),
+    (answering(503, body=b"<html>"), ProviderUnavailable),
+    (answering(429), ProviderUnavailable),
+    (failing(httpx2.ConnectError), ProviderUnavailable),
+    (failing(httpx2.ReadTimeout), ProviderUnavailable),
+    (failing(httpx2.RemoteProtocolError), ProviderUnavailable),
+    (answering(200, body=b"<html>hello</html>"), ProviderError),
+    (answering(200, body=b"[1]"), ProviderError),
+    (answering(200, body=b"[" * 100_000), ProviderError),
+    (answering(302, Location="https://evil.example/"), ProviderError),
+    (answering(404, body=b"nothing"), ProviderError),
+    (answering(400, body='{"error":"invalid_grant"}'), ProviderError),
+    (answering(200, body='{"error":"bad_verification_code"}'), ProviderError),
+    (answering(401, body='{"error":"invalid_client","error_description":"AADSTS7000215: no"}'), ProviderError),
+    (answering(400, body='{"error":"temporarily_unavailable"}'), ProviderUnavailable),
+    (answering(400, body='{"error":["x"]}'), ProviderError),
+    (answering(400, body='{"message":"no"}'), ProviderError),
+    (answering(200, body=b"\x1f\x8b", Content_Encoding="gzip"), ProviderError),
+]
+
+
+@pytest.mark.parametrize(("answer", "expected"), TOKEN_ANSWERS)
+async def test_failures_of_the_token_endpoint(answer: object, expected: type[GatewayError]) -> None:
+    op = Op(answers={"/token": answer})  # type: ignore[dict-item]  # one of Answer
+    with pytest.raises(expected):
+        await finish(op.client())
+
+
+@pytest.mark.parametrize("answer", [answering(500), failing(httpx2.ConnectError), failing(httpx2.ReadError)])
+async def test_a_code_is_never_sent_twice(answer: object) -> None:
+    op = Op(answers={"/token": answer})  # type: ignore[dict-item]  # one of Answer
+    with pytest.raises(ProviderUnavailable):
+        await finish(op.client())
+    assert op.count("/token") == 1
+
+
+async def test_token_errors_are_named_without_their_text() -> None:
+    text = '{"error":"invalid_client","error_description":"AADSTS7000215: ada@example.com"}'
+    op = Op(answers={"/token": answering(401, body=text)})
+    with pytest.raises(ProviderError) as caught:
+        await finish(op.client())
+    assert caught.value.cause == "the token endpoint answered invalid_client, AADSTS7000215"
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"token_type": "mac"}, ProviderError),
+        ({"token_type": None}, ProviderError),
+        ({"access_token": ""}, ProviderError),
+        ({"access_token": 7}, ProviderError),
+        ({"access_token": "a\r\nX: y"}, ProviderError),
+        ({"id_token": None}, InvalidIdToken),
+        ({"id_token": {"a": 1}}, InvalidIdToken),
+    ],
+)
+async def test_token_answers_that_lack_something(members: dict[str, object], expected: type[GatewayError]) -> None:
+    op = Op(token_answer=members)
+    with pytest.raises(expected):
+        await finish(op.client())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"token_type": "bearer"},
+        {"token_type": "BEARER", "scope": "openid"},
+        {"expires_in": None},
+        {"expires_in": "soon"},
+        {"expires_in": [1]},
+        {"expires_at": "never"},
+        {"refresh_token": "r", "x-unknown": {"a": 1}},
+    ],
+)
+async def test_token_answers_with_oddities_are_taken(members: dict[str, object]) -> None:
+    op = Op(token_answer=members)
+    assert (await finish(op.client())).identity.subject == "ada-1"
+
+
+async def test_endless_token_answer_is_broken_off() -> None:
+    body = Endless()
+    op = Op(answers={"/token": lambda _request: httpx2.Response(200, stream=body)})
+    with pytest.raises(ProviderError):
+        await finish(op.client())
+    assert body.read < 1_000_000
+
+
+async def test_a_sign_in_at_a_provider_that_hangs_ends_in_time() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+
+    async def hang(_request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    client._transport._inner = httpx2.MockTransport(hang)
+    async with asyncio.timeout(8):
+        with pytest.raises(ProviderUnavailable):
+            await finish(client)
+
+
+async def test_nonce_of_another_sign_in_is_refused() -> None:
+    op = Op(claims={"nonce": NONCE + "1"})
+    with pytest.raises(NonceMismatch):
+        await finish(op.client())
+
+
+async def test_refusal_before_userinfo() -> None:
+    op = Op(claims={"nonce": "other"})
+    with pytest.raises(NonceMismatch):
+        await finish(op.client(userinfo="always"))
+    assert op.count("/userinfo") == 0
+
+
+HOSTILE = {
+    "verify": False,
+    "proxy": "http://127.0.0.1:9",
+    "timeout": 0.000001,
+    "code_challenge_method": "plain",
+    "code_challenge_methods_supported": ["plain"],
+    "client_id": "other",
+    "self": 1,
+    "transport": None,
+    "scope": "everything",
+    "follow_redirects": True,
+    "id_token_signing_alg_values_supported": ["none", "HS256"],
+    "jwks": {"keys": []},
+}
+
+
+async def test_hostile_members_of_the_document_change_nothing() -> None:
+    op = Op(document=HOSTILE)
+    client = op.client()
+    url = httpx2.URL(await begin(client))
+    await finish(client)
+    assert url.params["code_challenge_method"] == "S256"
+    assert url.params["client_id"] == CLIENT_ID
+
+
+async def test_algorithms_of_the_document_are_not_believed() -> None:
+    op = Op(document={"id_token_signing_alg_values_supported": ["none"]})
+    op.token_answer = {"id_token": f"{b64({'alg': 'none'})}.{b64(op.claims)}."}
+    with pytest.raises(InvalidIdToken, match="none"):
+        await finish(op.client())
+
+
+async def test_another_issuer_in_the_document_means_no_redirect() -> None:
+    op = Op()
+    op.document["issuer"] += "INVALID"
+    with pytest.raises(IssuerMisconfigured):
+        await begin(op.client())
+    assert op.count("/jwks") == 0
+
+
+async def test_issuer_with_a_slash_fits_a_configuration_without() -> None:
+    op = Op(issuer="https://op.example/")
+    assert (await finish(op.client(issuer="https://op.example"))).identity.issuer == "https://op.example/"
+
+
+async def test_token_issuer_is_held_against_the_document_to_the_letter() -> None:
+    op = Op(issuer="https://op.example/", claims={"iss": "https://op.example"})
+    with pytest.raises(InvalidIdToken):
+        await finish(op.client())
+
+
+@pytest.mark.parametrize(
+    ("promised", "iss", "passes"),
+    [
+        (False, None, True),
+        (False, "https://op.example", True),
+        (False, "https://op.example/", False),
+        (False, "https://evil.example", False),
+        (False, "", False),
+        (True, None, False),
+        (True, "https://op.example", True),
+    ],
+)
+async def test_issuer_parameter_of_the_callback(promised: bool, iss: str | None, passes: bool) -> None:
+    client = Op(document={"authorization_response_iss_parameter_supported": promised}).client()
+    try:
+        await client.check_callback_issuer(iss)
+    except IssuerMismatch:
+        assert not passes
+    else:
+        assert passes
+
+
+def test_refusal_reads_the_error_parameter() -> None:
+    refusal = Op().client().refusal("access_denied")
+    assert isinstance(refusal, ProviderDenied)
+
+
+async def test_metadata_is_the_document() -> None:
+    op = Op(document={"x": 1})
+    assert (await op.client().metadata())["x"] == 1
+
+
+async def test_posted_token_may_be_for_a_further_audience() -> None:
+    op = Op(claims={"aud": "phone", "azp": "phone"})
+    client = op.client(audiences=("phone",))
+    vouched = await client.verify_posted(op.id_token(), nonce=NONCE)
+    assert vouched.identity.subject == "ada-1"
+
+
+async def test_further_audiences_do_not_count_for_a_code() -> None:
+    op = Op(claims={"aud": "phone"})
+    with pytest.raises(InvalidIdToken):
+        await finish(op.client(audiences=("phone",)))
+
+
+async def test_posted_token_needs_a_nonce() -> None:
+    op = Op()
+    with pytest.raises(NonceMismatch):
+        await op.client().verify_posted(op.id_token(), nonce=None)
+
+
+async def test_posted_token_without_nonce_where_it_is_optional() -> None:
+    op = Op()
+    del op.claims["nonce"]
+    vouched = await op.client(id_token_nonce="optional").verify_posted(op.id_token(), nonce=None)
+    assert vouched.identity.subject == "ada-1"
+
+
+async def test_posted_token_is_fresh() -> None:
+    op = Op(claims={"iat": NOW - 1000})
+    with pytest.raises(InvalidIdToken):
+        await op.client().verify_posted(op.id_token(), nonce=NONCE)
+
+
+async def test_outage_after_the_documents_were_read_stops_nobody() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+    op.clock.now += 7 * 86400
+    op.answers = {
+        "/.well-known/openid-configuration": failing(httpx2.ConnectError),
+        "/jwks": answering(200, body='{"keys":[]}'),
+    }
+    op.claims |= {"iat": int(op.clock()), "exp": int(op.clock()) + 300}
+    await begin(client)
+    assert (await finish(client)).identity.subject == "ada-1"
+
+
+async def test_keys_replaced_at_the_moment_of_signing() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+    op.rotate("two", 1)
+    assert (await finish(client)).identity.subject == "ada-1"
+
+
+async def test_rotations_never_run_out() -> None:
+    op = Op()
+    client = op.client()
+    for number in range(12):
+        op.rotate(f"kid-{number}", number % 2)
+        await finish(client)
+    assert op.count("/jwks") == 12
+
+
+async def test_a_flood_of_unknown_keys_is_a_handful_of_fetches() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+
+    async def one(number: int) -> None:
+        token = sign(op.claims, rsa(1), {"alg": "RS256", "kid": f"invented-{number}"})
+        with pytest.raises(InvalidIdToken):
+            await client.verify_posted(token, nonce=NONCE)
+
+    for number in range(50):
+        await one(number)
+    await asyncio.gather(*(one(number) for number in range(50)))
+    assert op.count("/jwks") <= 5
+
+
+async def test_a_flood_of_posted_tokens_leaves_rotations_alone() -> None:
+    op = Op()
+    client = op.client()
+    await client.warm()
+    for number in range(20):
+        token = sign(op.claims, rsa(1), {"alg": "RS256", "kid": f"invented-{number}"})
+        with pytest.raises(InvalidIdToken):
+            await client.verify_posted(token, nonce=NONCE)
+    op.rotate("two", 1)
+    assert (await finish(client)).identity.subject == "ada-1"
+
+
+async def test_log_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    op = Op(claims={"email": "ada@example.com"}, answers={"/userinfo": answering(500)})
+    client = op.client(userinfo="missing")
+    with caplog.at_level(logging.DEBUG):
+        await begin(client)
+        await finish(client)
+        op.claims["nonce"] = "other"
+        with pytest.raises(NonceMismatch):
+            await finish(client)
+        op.answers["/token"] = answering(400, body='{"error":"invalid_grant","error_description":"secret-4711"}')
+        with pytest.raises(ProviderError):
+            await finish(client)
+    everything = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    for secret in (CODE, NONCE, CODE_VERIFIER, ACCESS_TOKEN, "secret-4711", "ada@example.com", op.id_token()):
+        assert secret not in everything
+
+
+async def test_cookies_of_the_provider_are_not_kept() -> None:
+    op = Op(
+        answers={
+            "/jwks": lambda _request: httpx2.Response(
+                200, json={"keys": [public(rsa(), kid="one")]}, headers={"Set-Cookie": "a=b"}
+            )
+        }
+    )
+    client = op.client(userinfo="always")
+    await client.warm()
+    await finish(client)
+    assert not any("Cookie" in call.headers for call in op.calls)

@@ -1,0 +1,157 @@
+"""Which discovery documents are believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway.errors import IssuerMisconfigured, ProviderUnavailable
+from gateway.providers.discovery import endpoint, read_metadata
+
+from .op import Answer, Endless, Op, answering, begin, failing
+
+DOCUMENT: dict[str, Any] = Op().document
+WELL_KNOWN = "/.well-known/openid-configuration"
+URL = "https://op.example" + WELL_KNOWN
+
+
+def read(document: dict[str, Any]) -> Any:
+    return read_metadata(document, URL, lambda issuer: issuer == "https://op.example")
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+@pytest.mark.parametrize("value", [None, "", 7, [], "/authorize", "http://op.example/x", "ftp://op.example/x"])
+def test_endpoints_that_sign_in_needs(name: str, value: object) -> None:
+    with pytest.raises(ProviderUnavailable, match=name):
+        read(DOCUMENT | {name: value})
+
+
+@pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
+@pytest.mark.parametrize("value", [None, 7, "http://169.254.169.254/"])
+def test_endpoints_that_are_left_out_when_they_are_unfit(name: str, value: object) -> None:
+    assert getattr(read(DOCUMENT | {name: value}), name) is None
+
+
+@pytest.mark.parametrize("issuer", [None, 7, "", []])
+def test_document_without_issuer(issuer: object) -> None:
+    with pytest.raises(ProviderUnavailable):
+        read(DOCUMENT | {"issuer": issuer})
+
+
+def test_document_of_another_issuer() -> None:
+    with pytest.raises(IssuerMisconfigured, match=r"https://evil\.example"):
+        read(DOCUMENT | {"issuer": "https://evil.example"})
+
+
+@pytest.mark.parametrize("value", ["true", 1, None, ["x"]])
+def test_issuer_parameter_is_promised_by_true_alone(value: object) -> None:
+    assert not read(DOCUMENT | {"authorization_response_iss_parameter_supported": value}).iss_parameter
+
+
+@pytest.mark.parametrize("value", [None, "client_secret_post", [1], {}])
+def test_unreadable_auth_methods_are_none(value: object) -> None:
+    assert read(DOCUMENT | {"token_endpoint_auth_methods_supported": value}).auth_methods == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "plain", "good"),
+    [
+        ("https://op.example/x?p=1", False, True),
+        ("https://127.0.0.1/x", False, True),
+        ("http://127.0.0.1:81/x", True, True),
+        ("http://localhost/x", True, True),
+        ("http://op.localhost/x", True, True),
+        ("http://[::1]:81/x", True, True),
+        ("http://127.0.0.1/x", False, False),
+        ("http://op.example/x", True, False),
+        ("http://localhost.evil.example/x", True, False),
+        ("https://user@op.example/x", False, False),
+        ("https://op.example/x#f", False, False),
+        ("https://op.example:x/", False, False),
+        ("https:///x", False, False),
+        ("https://op.example/\r\n", False, False),
+        ("https://öp.example/", False, False),
+        ("https://op.example/a b", False, False),
+        ("javascript:alert(1)", True, False),
+    ],
+)
+def test_endpoint(url: str, plain: bool, good: bool) -> None:
+    assert endpoint(url, plain=plain) == (url if good else None)
+
+
+ANSWERS: list[Answer] = [
+    answering(200, body="<html>"),
+    answering(200, body="[]"),
+    answering(200, body="null"),
+    answering(200, body="[" * 200_000),
+    answering(200, body=b"\xff\xfe"),
+    answering(200, body="1" * 10_000),
+    answering(404),
+    answering(500),
+    answering(429),
+    answering(302, Location=URL),
+    answering(301, Location="https://evil.example/"),
+    answering(204),
+    failing(httpx2.ConnectError),
+    failing(httpx2.ReadTimeout),
+    failing(httpx2.RemoteProtocolError),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_nonsense_makes_the_provider_unavailable(answer: Answer) -> None:
+    with pytest.raises(ProviderUnavailable):
+        await begin(Op(answers={WELL_KNOWN: answer}).client())
+
+
+async def test_redirects_are_not_followed() -> None:
+    op = Op(answers={WELL_KNOWN: answering(302, Location="https://op.example/elsewhere")})
+    with pytest.raises(ProviderUnavailable):
+        await begin(op.client())
+    assert op.count("/elsewhere") == 0
+
+
+async def test_endless_document_is_broken_off() -> None:
+    body = Endless()
+    op = Op(answers={WELL_KNOWN: lambda _request: httpx2.Response(200, stream=body)})
+    with pytest.raises(ProviderUnavailable):
+        await begin(op.client())
+    assert body.read < 1_000_000
+
+
+async def test_compressed_document_is_not_unpacked() -> None:
+    op = Op(answers={WELL_KNOWN: answering(200, body=b"\x1f\x8b", Content_Encoding="gzip")})
+    with pytest.raises(ProviderUnavailable):
+        await begin(op.client())
+
+
+async def test_a_connection_that_was_dead_is_tried_once_more() -> None:
+    op = Op()
+
+    def first_dead(request: httpx2.Request) -> httpx2.Response:
+        op.answers.clear()
+        raise httpx2.RemoteProtocolError("gone", request=request)
+
+    op.answers[WELL_KNOWN] = first_dead
+    assert (await begin(op.client())).startswith("https://op.example/authorize?")
+
+
+async def test_failure_is_believed_for_a_moment() -> None:
+    op = Op(answers={WELL_KNOWN: answering(500)})
+    client = op.client()
+    for _ in range(5):
+        with pytest.raises(ProviderUnavailable):
+            await begin(client)
+    assert op.count(WELL_KNOWN) == 1
+
+
+async def test_provider_that_comes_back_is_used() -> None:
+    op = Op(answers={WELL_KNOWN: answering(500)})
+    client = op.client()
+    with pytest.raises(ProviderUnavailable):
+        await begin(client)
+    op.answers.clear()
+    op.clock.now += 5
+    assert await begin(client)

@@ -1,0 +1,506 @@
+"""What surrounds every request, over real sockets: id, size, headers, log line, and an answer to everything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError
+from gateway.logs import request_id
+from gateway.web.envelope import Envelope, route_path, wants_hsts
+from gateway.web.fields import LIMIT, read_body
+
+LOCAL = (ip_network("127.0.0.0/8"),)
+
+
+async def show(request: Request) -> Response:
+    return JSONResponse({"id": request_id.get(), "path": request.scope["path"], "name": request.path_params})
+
+
+async def page(request: Request) -> Response:
+    return HTMLResponse("<p>hello</p>")
+
+
+async def cached(request: Request) -> Response:
+    headers = {"Cache-Control": "public, max-age=300", "Referrer-Policy": "origin", "Server": "x/1"}
+    return PlainTextResponse("hello", headers=headers)
+
+
+async def count(request: Request) -> Response:
+    return JSONResponse(len(await read_body(request.receive, 10 * LIMIT)))
+
+
+async def break_down(request: Request) -> Response:
+    raise RuntimeError("client_secret=hidden")
+
+
+async def break_midway(request: Request) -> Response:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise RuntimeError("gone")
+
+    return StreamingResponse(body())
+
+
+ROUTES = [
+    Route("/", show),
+    Route("/health/live", page),
+    Route("/auth/sessions/{id}", show),
+    Route("/page", page),
+    Route("/cached", cached),
+    Route("/count", count, methods=["POST"]),
+    Route("/broken", break_down),
+    Route("/midway", break_midway),
+]
+
+
+def explain(scope: Scope, error: Exception) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    known = error if isinstance(error, GatewayError) else GatewayError()
+    body = json.dumps({"error": known.code, "request_id": request_id.get()}).encode()
+    return known.status, [(b"content-type", b"application/json")], body
+
+
+def inside() -> ASGIApp:
+    return ExceptionMiddleware(Router(ROUTES))
+
+
+def envelope(app: ASGIApp | None = None, public_url: str = "https://id.example.com", **options: Any) -> Envelope:
+    return Envelope(app or inside(), **{"public_url": public_url, "on_error": explain, **options})
+
+
+class Answer:
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(status.split()[1])
+        self.pairs = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
+        self.headers = dict(self.pairs)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@asynccontextmanager
+async def serving(app: Any, http: str = "httptools") -> AsyncIterator[int]:
+    """A real server on a free port, stopped at the end."""
+    config = uvicorn.Config(
+        app,
+        http=http,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await running
+
+
+@pytest.fixture(params=["httptools", "h11"])
+async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
+    async with serving(envelope(), request.param) as port:
+        yield port
+
+
+async def talk(port: int, raw: bytes) -> Answer:
+    """Send these bytes, read until the server hangs up."""
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(raw)
+        answer = await reader.read()
+        writer.close()
+    return Answer(answer)
+
+
+def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
+    if body:
+        headers = (*headers, f"Content-Length: {len(body)}")
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]).encode() + body
+
+
+async def ask(app: ASGIApp, method: str, path: str, **scope: Any) -> tuple[int, dict[bytes, bytes], bytes]:
+    """One request without a socket."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    whole = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+        "client": ("198.51.100.7", 1),
+        **scope,
+    }
+    await app(whole, receive, send)
+    start, *bodies = sent
+    return start["status"], dict(start["headers"]), b"".join(body["body"] for body in bodies)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/page", 200),
+        ("GET", "/nothing", 404),
+        ("DELETE", "/page", 405),
+        ("TRACE", "/page", 405),
+        ("GET", "/broken", 500),
+        ("HEAD", "/page", 200),
+    ],
+)
+async def test_every_answer_wears_the_headers(port: int, method: str, path: str, status: int) -> None:
+    answer = await talk(port, request(method, path))
+    assert answer.status == status
+    assert {name: answer.headers.get(name) for name in EXPECTED} == EXPECTED
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "server" not in answer.headers
+    assert len(answer.pairs) == len(answer.headers)
+
+
+EXPECTED = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+}
+
+
+async def test_a_405_says_what_is_allowed(port: int) -> None:
+    assert (await talk(port, request("DELETE", "/page"))).headers["allow"] in ("GET, HEAD", "HEAD, GET")
+
+
+async def test_a_page_may_load_our_style_and_post_to_us() -> None:
+    _, headers, _ = await ask(envelope(), "GET", "/page")
+    assert headers[b"content-security-policy"] == (
+        b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none';"
+        b" form-action 'self'"
+    )
+
+
+async def test_a_form_may_lead_to_the_providers_named() -> None:
+    app = envelope(form_action=["https://accounts.google.com"])
+    _, headers, _ = await ask(app, "GET", "/page")
+    assert headers[b"content-security-policy"].endswith(b"form-action 'self' https://accounts.google.com")
+
+
+async def test_what_a_handler_sets_stays() -> None:
+    _, headers, _ = await ask(envelope(), "GET", "/cached")
+    assert headers[b"cache-control"] == b"public, max-age=300"
+    assert headers[b"referrer-policy"] == b"origin"
+    assert b"server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("public_url", "expected"),
+    [
+        ("https://id.example.com", True),
+        ("https://id.example.com:8443/base", True),
+        ("http://id.example.com", False),
+        ("https://localhost:8443", False),
+        ("https://app.localhost", False),
+        ("https://127.0.0.1", False),
+        ("https://[::1]:8443", False),
+    ],
+)
+def test_hsts_is_for_names_on_the_net(public_url: str, expected: bool) -> None:
+    assert wants_hsts(public_url) is expected
+
+
+async def test_on_http_there_is_no_hsts() -> None:
+    _, headers, _ = await ask(envelope(public_url="http://localhost:8000"), "GET", "/")
+    assert b"strict-transport-security" not in headers
+
+
+async def test_the_request_s_id_is_the_one_that_handlers_see(port: int) -> None:
+    answer = await talk(port, request("GET", "/"))
+    assert answer.headers["x-request-id"] == answer.json["id"]
+
+
+async def test_a_stranger_does_not_name_a_request(port: int) -> None:
+    assert (await talk(port, request("GET", "/", "X-Request-Id: abc"))).headers["x-request-id"] != "abc"
+
+
+async def test_a_trusted_proxy_names_a_request() -> None:
+    async with serving(envelope(trusted_proxies=LOCAL)) as port:
+        assert (await talk(port, request("GET", "/", "X-Request-Id: a.B-9_"))).headers["x-request-id"] == "a.B-9_"
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a" * 65, b"\xc3\xa9", b'"', b"a\nb", b"abc\n"])
+async def test_a_strange_name_is_replaced(name: bytes) -> None:
+    app = envelope(trusted_proxies=LOCAL)
+    _, headers, _ = await ask(app, "GET", "/", client=("127.0.0.1", 1), headers=[(b"x-request-id", name)])
+    assert len(headers[b"x-request-id"]) == 24
+
+
+async def test_two_requests_have_two_names() -> None:
+    app = envelope()
+    names = {(await ask(app, "GET", "/"))[1][b"x-request-id"] for _ in range(20)}
+    assert len(names) == 20
+
+
+async def test_nothing_of_a_request_is_left_behind() -> None:
+    await ask(envelope(), "GET", "/")
+    assert request_id.get() == ""
+
+
+async def test_a_body_of_the_limit_is_taken(port: int) -> None:
+    assert (await talk(port, request("POST", "/count", body=b"x" * LIMIT))).json == LIMIT
+
+
+@pytest.mark.parametrize("path", ["/count", "/page", "/nothing"])
+async def test_a_body_announced_too_long_is_refused_anywhere(port: int, path: str) -> None:
+    answer = await talk(port, request("POST", path, f"Content-Length: {LIMIT + 1}"))
+    assert (answer.status, answer.json["error"]) == (413, "invalid_request")
+
+
+def chunk(size: int) -> bytes:
+    return f"{size:x}\r\n".encode() + b"x" * size + b"\r\n"
+
+
+async def test_a_body_in_chunks_is_taken(port: int) -> None:
+    raw = request("POST", "/count", "Transfer-Encoding: chunked") + chunk(1000) * 3 + chunk(0)
+    assert (await talk(port, raw)).json == 3000
+
+
+async def test_a_flood_of_chunks_is_cut_off(port: int) -> None:
+    head = b"POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + chunk(LIMIT + 1))
+        answer = Answer(await reader.read())  # ends although we never did: the server hung up
+        writer.close()
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
+async def test_two_ways_to_measure_a_body_are_refused(port: int) -> None:
+    raw = request("POST", "/count", "Transfer-Encoding: chunked", "Content-Length: 4") + chunk(4) + chunk(0)
+    assert (await talk(port, raw)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([(b"content-length", b"-1")], 400),
+        ([(b"content-length", b"+5")], 400),
+        ([(b"content-length", b"")], 400),
+        ([(b"content-length", b"5, 5")], 400),
+        ([(b"content-length", b"9" * 5000)], 413),
+        ([(b"content-length", b"5"), (b"transfer-encoding", b"chunked")], 400),
+    ],
+)
+async def test_a_length_with_no_clear_reading_is_refused(headers: list[tuple[bytes, bytes]], status: int) -> None:
+    assert (await ask(envelope(), "POST", "/count", headers=headers))[0] == status
+
+
+async def test_http_2_is_not_told_to_close() -> None:
+    _, headers, _ = await ask(envelope(), "POST", "/count", http_version="2", headers=[(b"content-length", b"99999")])
+    assert b"connection" not in headers
+
+
+async def test_head_is_get_without_a_body(port: int) -> None:
+    got = await talk(port, request("GET", "/page"))
+    asked = await talk(port, request("HEAD", "/page"))
+    assert (asked.status, asked.body) == (200, b"")
+    assert asked.headers["content-length"] == got.headers["content-length"]
+
+
+async def test_head_of_what_breaks_has_no_body() -> None:
+    status, _, body = await ask(envelope(), "HEAD", "/broken")
+    assert (status, body) == (500, b"")
+
+
+async def test_what_breaks_is_answered_without_saying_why(port: int) -> None:
+    answer = await talk(port, request("GET", "/broken"))
+    assert answer.json == {"error": "server_error", "request_id": answer.headers["x-request-id"]}
+
+
+async def test_what_breaks_is_logged_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+    await ask(envelope(), "GET", "/broken")
+    (record,) = [record for record in caplog.records if record.name == "gateway.web.envelope"]
+    assert (record.message, record.exc_info is not None) == ("unexpected_error", True)
+
+
+async def test_an_answer_to_an_error_that_breaks_itself_is_still_an_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(scope: Scope, error: Exception) -> Any:
+        raise LookupError("worse")
+
+    status, headers, body = await ask(envelope(on_error=fail), "GET", "/broken")
+    assert (status, json.loads(body)["error"]) == (500, "server_error")
+    assert headers[b"content-length"] == str(len(body)).encode()
+    assert [record.message for record in caplog.records] == ["unexpected_error", "no_answer_to_error"]
+
+
+async def test_half_an_answer_does_not_pass_for_a_whole_one(port: int) -> None:
+    answer = await talk(port, request("GET", "/midway"))
+    assert answer.body == b"4\r\nhalf\r\n"  # the closing chunk is missing
+
+
+async def test_half_an_answer_is_the_server_s_to_cut() -> None:
+    with pytest.raises(RuntimeError, match="gone"):
+        await ask(envelope(), "GET", "/midway")
+
+
+async def test_what_breaks_after_the_answer_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("done")(scope, receive, send)
+        raise RuntimeError("late")
+
+    status, _, body = await ask(envelope(late), "GET", "/")
+    assert (status, body) == (200, b"done")
+    assert [record.message for record in caplog.records] == ["unexpected_error"]
+
+
+async def test_a_client_that_went_away_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def abandoned(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ClientDisconnect
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError("nobody is there to answer")
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+    await envelope(abandoned)(scope, never, never)
+    assert caplog.records == []
+
+
+async def test_a_whole_starlette_application_answers_its_own_errors_in_the_envelope() -> None:
+    status, headers, _ = await ask(envelope(Starlette(routes=ROUTES)), "GET", "/broken")
+    assert (status, headers[b"x-content-type-options"]) == (500, b"nosniff")
+
+
+@pytest.fixture
+def access_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "gateway.access")
+    return caplog
+
+
+async def test_the_log_has_one_line_per_request(access_log: pytest.LogCaptureFixture) -> None:
+    await ask(envelope(), "GET", "/auth/sessions/7", query_string=b"code=hidden&state=hidden")
+    (record,) = access_log.records
+    fields = dict(vars(record)["fields"])
+    assert fields.pop("ms") >= 0
+    assert (record.name, record.message) == ("gateway.access", "request")
+    assert fields == {
+        "method": "GET",
+        "path": "/auth/sessions/{id}",
+        "status": 200,
+        "ip": "198.51.100.7",
+        "bytes": fields["bytes"],
+    }
+
+
+async def test_the_log_shows_an_unknown_path_cut(access_log: pytest.LogCaptureFixture) -> None:
+    await ask(envelope(), "GET", "/" + "a" * 5000)
+    assert len(vars(access_log.records[0])["fields"]["path"]) == 256
+
+
+async def test_the_log_counts_the_bytes_sent(access_log: pytest.LogCaptureFixture) -> None:
+    _, _, body = await ask(envelope(), "GET", "/page")
+    assert vars(access_log.records[0])["fields"]["bytes"] == len(body)
+
+
+async def test_health_is_not_worth_a_line(access_log: pytest.LogCaptureFixture) -> None:
+    await ask(envelope(), "GET", "/health/live")
+    assert access_log.records == []
+
+
+async def test_a_forged_address_does_not_reach_the_log(access_log: pytest.LogCaptureFixture) -> None:
+    await ask(envelope(), "GET", "/", headers=[(b"x-forwarded-for", b"203.0.113.1")])
+    assert vars(access_log.records[0])["fields"]["ip"] == "198.51.100.7"
+
+
+async def test_a_proxy_s_word_for_the_address_reaches_the_log(access_log: pytest.LogCaptureFixture) -> None:
+    app = envelope(trusted_proxies=LOCAL)
+    await ask(app, "GET", "/", client=("127.0.0.1", 1), headers=[(b"x-forwarded-for", b"203.0.113.1")])
+    assert vars(access_log.records[0])["fields"]["ip"] == "203.0.113.1"
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "base", "expected"),
+    [
+        ("/auth/login", "", "", "/auth/login"),
+        ("/id/auth/login", "", "/id", "/auth/login"),
+        ("/auth/login", "", "/id", "/auth/login"),  # the proxy has taken it away
+        ("/id", "", "/id", "/"),
+        ("/id/", "", "/id", "/"),
+        ("/idle", "", "/id", "/idle"),
+        ("/a/b/auth/login", "", "/a/b", "/auth/login"),
+        ("/auth/auth/login", "", "/auth", "/auth/login"),
+        ("/mounted/auth/login", "/mounted", "", "/auth/login"),
+        ("/mounted", "/mounted", "", "/"),
+        ("/mounted/auth/login", "/mounted", "/mounted", "/auth/login"),
+        ("/auth/auth/login", "/auth", "/auth", "/auth/login"),  # taken away once
+        ("/auth/login", "/id", "/id", "/auth/login"),  # a server that keeps them apart
+        ("/id/auth/login", "/id/", "/id", "/auth/login"),
+        ("", "", "", "/"),
+    ],
+)
+def test_the_path_below_mount_point_and_base(path: str, root_path: str, base: str, expected: str) -> None:
+    assert route_path({"path": path, "root_path": root_path}, base) == expected
+
+
+@given(st.text(), st.text())
+def test_there_is_always_a_path(path: str, root_path: str) -> None:
+    assert route_path({"path": path, "root_path": root_path}, "/id") != ""
+
+
+@pytest.mark.parametrize("path", ["/id/auth/sessions/7", "/auth/sessions/7"])
+async def test_below_a_base_path_the_routes_are_the_same(path: str) -> None:
+    app = envelope(public_url="https://example.com/id")
+    _, _, body = await ask(app, "GET", path)
+    assert json.loads(body)["path"] == "/auth/sessions/7"
+
+
+async def test_inside_another_application_the_routes_are_the_same() -> None:
+    outer = Router([Mount("/outer", Router([Mount("/id", envelope(public_url="https://example.com/outer/id"))]))])
+    _, _, body = await ask(outer, "GET", "/outer/id/auth/sessions/7")
+    assert json.loads(body)["path"] == "/auth/sessions/7"
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+async def test_what_is_no_http_request_passes_untouched(kind: str) -> None:
+    passed: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        passed.extend(arguments)
+
+    scope, receive, send = {"type": kind, "path": "/id/x"}, object(), object()
+    await envelope(app, "https://example.com/id")(scope, receive, send)  # type: ignore[arg-type]  # passed on only
+    assert passed == [scope, receive, send]
