@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, Uuid, delete, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
@@ -174,10 +174,75 @@ async def profile(
     return to_account(rows[0]), tuple(to_identity(row) for row in rows if row.identity_id is not None)
 
 
-async def set_disabled(connection: AsyncConnection, account_id: uuid.UUID, at: int | None) -> bool:
-    """Disable (a time) or enable (None); whether there is such an account."""
-    query = update(schema.accounts).where(schema.accounts.c.id == account_id).values(disabled_at=at)
-    return (await connection.execute(query)).rowcount == 1
+async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account | None:
+    """The account, held until the transaction ends: no sign-in comes between."""
+    query = select(schema.accounts).where(schema.accounts.c.id == account_id).with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    return to_account(row) if row else None
+
+
+async def set_disabled(connection: AsyncConnection, account_id: uuid.UUID, at: int | None) -> None:
+    """Disable (a time) or enable (None)."""
+    await connection.execute(update(schema.accounts).where(schema.accounts.c.id == account_id).values(disabled_at=at))
+
+
+async def remove(connection: AsyncConnection, account_id: uuid.UUID) -> None:
+    """Delete the account with its identities. IntegrityError while it has a living session."""
+    await connection.execute(delete(schema.accounts).where(schema.accounts.c.id == account_id))
+
+
+async def page(
+    connection: AsyncConnection, *, limit: int, after: Account | None = None, search: str = ""
+) -> list[Account]:
+    """Up to `limit` accounts, oldest first, behind `after`; with `search` in an address, a name or a subject of theirs.
+
+    NOTE: SQLite compares only ASCII letters without their case.
+    """
+    mine = schema.accounts.c
+    query = select(schema.accounts).order_by(mine.created_at, mine.id).limit(limit)
+    if after is not None:
+        query = query.where(
+            tuple_(mine.created_at, mine.id) > tuple_(literal(after.created_at), literal(after.id, Uuid))
+        )
+    if search:
+        query = query.where(matches(search))
+    return [to_account(row) for row in await connection.execute(query)]
+
+
+def matches(search: str) -> ColumnElement[bool]:
+    """Whether an account, or an identity of it, holds this text."""
+    mine, theirs = schema.accounts.c, schema.identities.c
+    own, told = (mine.email, mine.name), (theirs.email, theirs.name, theirs.subject)
+    by_identity = or_(*(each.icontains(search, autoescape=True) for each in told))
+    return or_(
+        *(each.icontains(search, autoescape=True) for each in own),
+        exists().where(theirs.account_id == mine.id, by_identity),
+    )
+
+
+async def with_email(connection: AsyncConnection, address: str) -> list[Account]:
+    """The accounts whose own address this is, or that of one of their identities; verified or not, oldest first."""
+    mine, theirs, key = schema.accounts.c, schema.identities.c, email_key(address)
+    by_identity = exists().where(theirs.account_id == mine.id, theirs.email_key == key)
+    own = func.lower(mine.email) == key if address.isascii() else mine.email == key
+    query = select(schema.accounts).where(or_(own, by_identity)).order_by(mine.created_at, mine.id)
+    return [to_account(row) for row in await connection.execute(query)]
+
+
+async def identities_of(
+    connection: AsyncConnection, account_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, list[LinkedIdentity]]:
+    """The identities of each of these accounts, oldest link first."""
+    mine = schema.identities.c
+    query = (
+        select(*(mine[name].label(f"identity_{name}") for name in LinkedIdentity.__slots__))
+        .where(mine.account_id.in_(account_ids))
+        .order_by(mine.linked_at, mine.id)
+    )
+    found: dict[uuid.UUID, list[LinkedIdentity]] = {account_id: [] for account_id in account_ids}
+    for row in await connection.execute(query):
+        found[row.identity_account_id].append(to_identity(row))
+    return found
 
 
 def to_account(row: Row[Any]) -> Account:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import schema
@@ -30,11 +31,24 @@ from .settings import Settings
 from .tokens.access import AccessTokens
 from .tokens.keys import Keyring
 from .tokens.refresh import RefreshTokens
-from .web import account, assets, entrance, forward_auth, logout, problems, sign_in, token, well_known
+from .web import (
+    account,
+    assets,
+    entrance,
+    forward_auth,
+    logout,
+    metrics,
+    openapi,
+    problems,
+    sign_in,
+    token,
+    well_known,
+)
 from .web.cookies import Cookies
 from .web.envelope import Envelope
 from .web.front import Front, HotPaths
 from .web.limits import RateLimiter
+from .web.metrics import Metrics, WatchedRotations
 from .web.pages import Pages
 from .web.parts import KEY, Parts
 from .web.redirects import Redirects, origin
@@ -116,23 +130,27 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+ROUTES: Sequence[Route] = (
+    *assets.routes,
+    *entrance.routes,
+    *account.routes,
+    *logout.routes,
+    *token.routes,
+    *forward_auth.routes,
+    *well_known.routes,
+    *metrics.routes,
+    *openapi.routes,
+    *sign_in.routes,  # last: /auth/{provider}/… would shadow others
+)
+
+
 def create_app(
     settings: Settings, *, clock: Clock = time.time, transport: httpx2.AsyncBaseTransport | None = None
 ) -> Gateway:
     """The gateway for these settings. `transport` replaces the network to the providers, for tests."""
     parts = assemble(settings, clock, transport)
-    routes = [
-        *assets.routes,
-        *entrance.routes,
-        *account.routes,
-        *logout.routes,
-        *token.routes,
-        *forward_auth.routes,
-        *well_known.routes,
-        *sign_in.routes,  # last: /auth/{provider}/… would shadow others
-    ]
     handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exception}
-    router = Starlette(routes=routes, exception_handlers=handlers)
+    router = Starlette(routes=ROUTES, exception_handlers=handlers)
     front: ASGIApp = Front(router, parts, hot_paths(parts))
     if settings.cors_origins:
         front = cross_origin(front, settings.cors_origins)
@@ -142,6 +160,7 @@ def create_app(
         on_error=problems.last_resort,
         trusted_proxies=settings.trusted_proxies,
         form_action={origin(provider.discovery_url) for provider in settings.providers.values()},
+        observe=parts.metrics.answered,
     )
     return Gateway(parts, surrounded)
 
@@ -157,6 +176,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
     issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl)
     default = settings.default_redirect
+    counted = Metrics(settings.providers)
     return Parts(
         settings=settings,
         base=base,
@@ -169,10 +189,11 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         keyring=keyring,
         access=access,
         refresh=refresh,
-        renewal=Renewal(database, Rotations(database, policy, clock), ended, issuer),
+        renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), counted), ended, issuer),
         sign_out=SignOut(database, ended),
         ended=ended,
         limiter=RateLimiter(enabled=settings.rate_limits, redis_url=settings.redis_url),
+        metrics=counted,
         cookies=Cookies.of(settings.public_url, base, settings.cookie_domain),
         redirects=Redirects(
             settings.public_url,

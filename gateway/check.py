@@ -23,7 +23,7 @@ from .db import normalise
 from .errors import Fault, IssuerMisconfigured, ProviderFault
 from .providers import ProviderClient, Providers
 from .settings import Examined, ProviderSettings, Settings, examine
-from .settings.addresses import sqlite_file
+from .settings.addresses import is_sqlite, sqlite_file
 from .settings.presets import presets
 from .settings.secret_files import keys_file
 
@@ -162,8 +162,10 @@ def look_at_keys(file: Path) -> tuple[Finding, ...]:
 
 
 def describe_database(url: str) -> str:
+    if is_sqlite(url):
+        return "the database in memory"
     parsed = normalise(url)
-    return f"{parsed.database or 'database'} at {parsed.host or 'this machine'}"
+    return f"{parsed.database or 'the database'} at {parsed.host or 'this machine'}"
 
 
 async def look_at_schema(settings: Settings, name: str) -> Finding:
@@ -178,11 +180,10 @@ async def look_at_schema(settings: Settings, name: str) -> Finding:
         return Finding(False, f"{name}: {brief(error)}", "pip install 'login-gateway[postgres]' brings the driver.")
     except Exception as error:  # every driver has its own; none may hide the rest of the report
         return Finding(False, f"{name}: cannot be used: {brief(error)}", "Mend database_url, or the database.")
-    here = sqlite_file(settings.database_url) is not None
     match state:
         case "current":
             return Finding(True, f"{name}: the schema is up to date")
-        case "empty" if here:
+        case "empty" if is_sqlite(settings.database_url):
             return Finding(True, f"{name}: empty; the schema will be made at the first start")
         case "empty":
             return Finding(False, f"{name}: no schema yet", "gateway migrate makes it.")

@@ -6,6 +6,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -70,7 +71,8 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    # Empty once the account is deleted: every process learns of the end from the row, as long as tokens live.
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("identity_id", Uuid, ForeignKey("identities.id", ondelete="SET NULL"), index=True),
     Column("client_id", Text, nullable=False),  # "gateway" for the browser session
     Column("provider", String(32), nullable=False),
@@ -90,6 +92,7 @@ sessions = Table(
     Column("outcome", SmallInteger, nullable=False),  # what the last presentation came to
     Column("ended_at", BigInteger),
     Column("end_reason", String(32)),
+    CheckConstraint("account_id IS NOT NULL OR ended_at IS NOT NULL", name="owned"),
     Index(
         "ix_sessions_ended_at",
         "ended_at",

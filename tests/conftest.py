@@ -14,6 +14,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from gateway import migrate
+from harness import World
+from harness import world as make_world
 
 SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 STRICT = os.environ.get("CI") == "true"  # there, what is missing is a failure, not a skip
@@ -82,3 +84,16 @@ def sql(statement: str) -> None:
             connection.execute(text(statement))
     finally:
         engine.dispose()
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """A gateway on a real socket with a stand-in Google and a stand-in Microsoft, once on each database."""
+    with make_world(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_world(sqlite_url: str) -> Iterator[World]:
+    with make_world(sqlite_url) as made:
+        yield made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,7 +118,7 @@ class World:
     def all(self, query: str) -> list[Any]:
         engine = create_engine(self.gateway.app.parts.database.url.set(drivername=self._driver))
         try:
-            with engine.connect() as connection:
+            with engine.begin() as connection:
                 return list(connection.execute(text(query)))
         finally:
             engine.dispose()
@@ -129,7 +129,9 @@ class World:
 
 
 @contextmanager
-def world(database_url: str, **gateway: Any) -> Iterator[World]:
+def world(
+    database_url: str, *, clock: Callable[[], float] = time.time, **gateway: Any
+) -> Iterator[World]:
     port = free_port()
     url = f"http://localhost:{port}"
     google, microsoft = Google(automatic=True), Microsoft(automatic=True)
@@ -141,5 +143,5 @@ def world(database_url: str, **gateway: Any) -> Iterator[World]:
             tables[name] = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
         tables["google"] |= {"discovery_url": google.discovery_url, "issuer": google.issuer}
         tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
-        with running(settings_for(database_url, tables, port, **gateway)) as gate:
+        with running(settings_for(database_url, tables, port, **gateway), clock=clock) as gate:
             yield World(gate, google, microsoft)

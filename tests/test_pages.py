@@ -128,12 +128,7 @@ class Document(HTMLParser):
         return [element for element in self.elements if element.tag in tags]
 
     def values(self, *attributes: str) -> list[str]:
-        return [
-            value
-            for element in self.elements
-            for name, value in element.attributes.items()
-            if name in attributes
-        ]
+        return [value for element in self.elements for name, value in element.attributes.items() if name in attributes]
 
 
 @each_page
@@ -154,11 +149,7 @@ def test_every_address_is_under_the_base_path(html: str) -> None:
 @each_page
 def test_static_files_it_names_are_there(html: str) -> None:
     prefix = f"{BASE}/auth/static/"
-    named = {
-        value.removeprefix(prefix)
-        for value in Document(html).values("href", "src")
-        if value.startswith(prefix)
-    }
+    named = {value.removeprefix(prefix) for value in Document(html).values("href", "src") if value.startswith(prefix)}
     assert named
     assert named <= set(PAGES.static_files)
 
@@ -215,8 +206,7 @@ def test_without_providers_the_operator_is_told_what_to_do() -> None:
 
 def test_account_forms() -> None:
     forms = {
-        (form.attributes["method"], form.attributes["action"])
-        for form in Document(SAMPLES["account"]).all("form")
+        (form.attributes["method"], form.attributes["action"]) for form in Document(SAMPLES["account"]).all("form")
     }
     assert forms == {
         ("post", f"{BASE}/auth/logout"),
@@ -227,9 +217,7 @@ def test_account_forms() -> None:
 
 
 def test_end_session_says_which_one() -> None:
-    names = [
-        button.name for button in Document(SAMPLES["account"]).all("button") if button.text == "End session"
-    ]
+    names = [button.name for button in Document(SAMPLES["account"]).all("button") if button.text == "End session"]
     assert [name.partition(", signed in")[0] for name in names] == [
         "End session: Firefox on Windows, 198.51.100.3",
         "End session: Firefox on Windows, 198.51.100.2",
@@ -286,9 +274,7 @@ FOR_PROGRAMS = {
 def test_every_error_people_see_has_words_of_its_own(kind: type[errors.GatewayError]) -> None:
     page = Document(PAGES.error(replace(ERROR, code=kind.code, sentence=kind.sentence)))
     other = Document(PAGES.error(replace(ERROR, code="something_else", sentence=kind.sentence)))
-    helped = page.all("main")[0].text.replace(kind.code, "") != other.all("main")[0].text.replace(
-        "something_else", ""
-    )
+    helped = page.all("main")[0].text.replace(kind.code, "") != other.all("main")[0].text.replace("something_else", "")
     assert helped or kind.code in FOR_PROGRAMS
     assert page.all("h1")[0].text.rstrip(".") != kind.sentence.rstrip(".")
 

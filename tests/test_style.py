@@ -36,9 +36,7 @@ def test_style_sheet_stays_small() -> None:
 def test_pictures_are_nothing_but_pictures(name: str) -> None:
     elements = list(fromstring(FILES[name].content).iter())  # noqa: S314  our own file
     assert {element.tag.rpartition("}")[2] for element in elements} <= {"svg", "rect", "path", "circle"}
-    assert not [
-        key for element in elements for key in element.attrib if key in {"style", "href"} or key[:2] == "on"
-    ]
+    assert not [key for element in elements for key in element.attrib if key in {"style", "href"} or key[:2] == "on"]
 
 
 def palette(block: str) -> dict[str, str]:
@@ -47,11 +45,7 @@ def palette(block: str) -> dict[str, str]:
 
 LIGHT, DARK = (palette(block) for block in re.findall(r":root \{(.*?)\n *\}", STYLE, re.DOTALL))
 TEXT_ON_GROUND = [
-    *(
-        (ink, ground)
-        for ink in ("ink", "muted", "accent")
-        for ground in ("canvas", "glow", "surface", "sunken")
-    ),
+    *((ink, ground) for ink in ("ink", "muted", "accent") for ground in ("canvas", "glow", "surface", "sunken")),
     *(("accent-strong", ground) for ground in ("canvas", "surface")),
     ("on-accent", "accent"),
     ("on-accent", "accent-strong"),
@@ -72,9 +66,7 @@ EDGE_ON_GROUND = [
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2) of `#rrggbb`."""
     parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -12,11 +12,10 @@ from gateway.db import Database
 from gateway.errors import InvalidGrant
 from gateway.events import Event, EventName, Origin
 from gateway.sessions.ended import EndedSessions
-from gateway.sessions.queue import Rotations
-from gateway.sessions.rotation import FastForwarded, Reused, Unknown
+from gateway.sessions.rotation import FastForwarded, Outcome, Reused, Unknown
 from gateway.settings import RoleRule
 from gateway.tokens.access import AccessGrant, AccessTokens
-from gateway.tokens.refresh import RefreshTokens
+from gateway.tokens.refresh import Presented, RefreshTokens
 
 from .roles import roles_for
 
@@ -106,12 +105,18 @@ def personal(facts: Mapping[str, Any], scopes: Sequence[str]) -> dict[str, Any]:
     return said
 
 
+class Rotates(Protocol):
+    """Presents a refresh token to the database: `sessions.queue`, or somebody who watches it."""
+
+    async def rotate(self, presented: Presented) -> Outcome: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Renewal:
     """The parts a renewal needs besides the token."""
 
     database: Database
-    rotations: Rotations
+    rotations: Rotates
     ended: EndedSessions
     issuer: Issuer
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.schema import sessions
@@ -24,6 +24,7 @@ __all__ = [
     "end",
     "end_for_account",
     "end_others",
+    "forget",
     "get",
     "list_for",
     "prune",
@@ -143,6 +144,18 @@ async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reas
     """End all of the account's sessions; the ids of those that ended."""
     which = sessions.c.account_id == account_id
     return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def forget(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:
+    """End all of the account's sessions and empty their rows of what is personal; the ids of those that ended.
+
+    The rows stay, as of any session that has ended: other processes learn of the end from them.
+    """
+    ended = await end_for_account(connection, account_id, reason=reason, now=now)
+    emptied: dict[str, Any] = {"user_agent": "", "ip": "", "facts": {}, "provider_session": None, "id_token": None}
+    over = {"ended_at": func.coalesce(sessions.c.ended_at, sessions.c.expires_at)}  # those that had only expired
+    await connection.execute(update(sessions).where(sessions.c.account_id == account_id).values(emptied | over))
+    return ended
 
 
 async def end_where(connection: AsyncConnection, which: ColumnElement[bool], reason: str, now: int) -> list[Session]:

@@ -61,9 +61,12 @@ class EndedSessions:
         key = UUID(session_id) if isinstance(session_id, str) else session_id
         return key in self._young or key in self._old
 
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
     def trustworthy(self) -> bool:
         """Whether an end of two seconds ago would be known. If not, whoever would let somebody pass must not."""
-        if self._known_at is None or len(self._young) + len(self._old) > CAPACITY:
+        if self._known_at is None or len(self) > CAPACITY:
             return False
         return self._steady() - self._known_at <= PATIENCE
 

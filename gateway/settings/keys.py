@@ -73,6 +73,8 @@ GATEWAY = table(
         Key("reauthentication_max_age", a.duration(1)),
         Key("redis_url", at.redis_url, secret=True),
         Key("rate_limits", a.flag),
+        Key("metrics", a.listing(at.network)),
+        Key("docs", a.flag),
     )
 )
 

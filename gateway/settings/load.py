@@ -56,9 +56,7 @@ def build(
     flags: Mapping[str, object] | None = None,
 ) -> Settings:
     """As `load`, from tables that lie ready instead of a file; without `environ` no variable counts."""
-    return settled(
-        examine_document(Document(tables, "settings", Path.cwd()), environ or {}, flags or {}, make_keys=True)
-    )
+    return settled(examine_document(Document(tables, "settings", Path()), environ or {}, flags or {}, make_keys=True))
 
 
 def settled(examined: Examined) -> Settings:
@@ -76,7 +74,7 @@ def examine(
 ) -> Examined:
     """As `load`, but never raises. Without `make_keys` nothing is written."""
     try:
-        document = read_file(Path(path)) if path is not None else Document({}, "settings", Path.cwd())
+        document = read_file(Path(path)) if path is not None else Document({}, "settings", Path())
     except Unfit as unfit:
         return Examined(None, {}, (Fault(str(path), "", "", unfit.seen or "", unfit.hint),))
     return examine_document(document, environ, flags or {}, make_keys=make_keys)
@@ -137,7 +135,7 @@ def general_table(
     """The parsed `[gateway]`, and the port the default of `public_url` names."""
     named = {name: value for name, value in flags.items() if value is not None}
     port = named.pop("port", DEFAULT_PORT)
-    given = {key: Given(value, "--" + key.replace("_", "-"), Path.cwd(), literal=True) for key, value in named.items()}
+    given = {key: Given(value, "--" + key.replace("_", "-"), Path(), literal=True) for key, value in named.items()}
     table = Table(
         "gateway",
         document.where,

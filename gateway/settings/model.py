@@ -104,6 +104,8 @@ class Settings:
     reauthentication_max_age: int = 600
     redis_url: str | None = field(default=None, repr=False)
     rate_limits: bool = True
+    metrics: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))  # who may read /metrics
+    docs: bool = True  # /docs and /openapi.json
     access_token_alg: Literal["ES256", "EdDSA", "RS256"] = "ES256"  # noqa: S105  not a secret
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)  # offered ones, file order
     not_configured: tuple[str, ...] = ()  # optional providers without a client_id

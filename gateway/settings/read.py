@@ -95,7 +95,7 @@ def read_environment(environ: Mapping[str, str], mentioned: frozenset[str] = fro
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in COMMAND_VARIABLES or SERVICE_LINK.fullmatch(name):
             continue
-        given = Given(environ[name], f"environment variable {name}", Path.cwd(), literal=True)
+        given = Given(environ[name], f"environment variable {name}", Path(), literal=True)
         key = name.removeprefix(PREFIX).lower()
         if name.startswith(PROVIDERS_PREFIX) and (place := provider_key(name)):
             if given.value:

@@ -26,9 +26,13 @@ class Server(uvicorn.Server):
         yield
 
 
-def server(app: Any) -> Server:
+def server(app: Any, tls: tuple[str, str] | None = None) -> Server:
+    """`tls`: the files of certificate and key, where it is to speak https."""
+    certificate, key = tls or (None, None)
     config = uvicorn.Config(
         app,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         lifespan="auto",
         log_config=None,
         access_log=False,
@@ -69,9 +73,9 @@ def bound(host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[socket.socke
 
 
 @contextmanager
-def running(app: Any, listener: socket.socket) -> Iterator[Server]:
+def running(app: Any, listener: socket.socket, tls: tuple[str, str] | None = None) -> Iterator[Server]:
     """Serves in a daemon thread until the block ends. TimeoutError if it does not start or stop in time."""
-    one = server(app)
+    one = server(app, tls)
     thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -80,12 +80,13 @@ def same_site(parts: Parts, scope: Scope) -> None:
     """Refuse what another site's page makes this browser send. Raises CrossSite.
 
     For requests that change something and are authenticated by a cookie. A browser always sends Origin with those
-    (Fetch standard); Sec-Fetch-Site stands in where a privacy tool removed it.
+    (Fetch standard), but as "null" from our own forms, because our pages send no referrer; Sec-Fetch-Site, which no
+    page can set, stands in for that and where a privacy tool removed Origin.
     """
     if scope["method"] in SAFE_METHODS:
         return
     sender = header(scope, b"origin")
-    if sender is not None:
+    if sender not in (None, "null"):
         if sender == parts.origin or sender in parts.settings.cors_origins:
             return
         raise CrossSite("foreign Origin")

@@ -13,7 +13,6 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -25,31 +24,19 @@ from gateway.logs import request_id
 from gateway.settings.model import Network
 
 from .addresses import client_ip, is_proxied
+from .base_path import route_path
+from .dress import Dress, RawHeaders
 from .fields import LIMIT
 
 log = logging.getLogger(__name__)
 access = logging.getLogger("gateway.access")
 
-RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
 OnError = Callable[[Scope, Exception], Answer]
+Observe = Callable[[Scope, int, float], None]  # a request that was answered: its status, and seconds
 
 GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-DROPPED = frozenset({b"server", b"x-powered-by", b"x-request-id"})  # no versions (ASVS 13.4.6); the id is ours
 LONGEST_PATH = 256  # characters of an unknown path in the log
-
-PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-HSTS = "max-age=31536000; includeSubDomains"
-ALWAYS = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
-
 
 FALLBACK = json.dumps({"error": GatewayError.code, "error_description": GatewayError.sentence}).encode()
 
@@ -70,6 +57,7 @@ class Envelope:
         trusted_proxies: Sequence[Network] = (),
         form_action: Iterable[str] = (),
         max_body: int = LIMIT,
+        observe: Observe | None = None,
     ) -> None:
         self._app = app
         self._base = urlsplit(public_url).path.rstrip("/")
@@ -77,6 +65,7 @@ class Envelope:
         self._trusted = tuple(trusted_proxies)
         self._dress = Dress(public_url, form_action)
         self._max_body = max_body
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,7 +82,7 @@ class Envelope:
         except Exception as error:  # the last resort: whatever broke, there is an answer
             await self._recover(exchange, error)
         finally:
-            self._write_line(exchange, began)
+            self._finish(exchange, perf_counter() - began)
             request_id.reset(token)
 
     def _name(self, scope: Scope, given: bytes | None) -> str:
@@ -119,7 +108,12 @@ class Envelope:
             log.error("no_answer_to_error", exc_info=worse)
             return 500, [(b"content-type", b"application/json")], FALLBACK
 
-    def _write_line(self, exchange: Exchange, began: float) -> None:
+    def _finish(self, exchange: Exchange, seconds: float) -> None:
+        if self._observe and exchange.status is not None:
+            self._observe(exchange.scope, exchange.status, seconds)
+        self._write_line(exchange, seconds)
+
+    def _write_line(self, exchange: Exchange, seconds: float) -> None:
         """The access log. Never the query: it holds codes, states and addresses (ASVS 14.2.1)."""
         scope = exchange.scope
         level = logging.DEBUG if scope["path"].startswith("/health/") else logging.INFO
@@ -129,7 +123,7 @@ class Envelope:
             "method": scope["method"],
             "path": getattr(scope.get("route"), "path", None) or scope["path"][:LONGEST_PATH],
             "status": exchange.status,
-            "ms": round((perf_counter() - began) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             "ip": client_ip(scope, self._trusted),
             "bytes": exchange.sent,
         }
@@ -186,55 +180,6 @@ class Exchange:
         if self.status == 413 and self.scope.get("http_version", "1.1").startswith("1"):
             dressed.append((b"connection", b"close"))  # or the rest of the flood would be read, and thrown away
         return dressed
-
-
-class Dress:
-    """The headers that every answer wears, made once."""
-
-    def __init__(self, public_url: str, form_action: Iterable[str]) -> None:
-        common = ALWAYS | ({"strict-transport-security": HSTS} if wants_hsts(public_url) else {})
-        page_policy = " ".join((f"{PAGE_POLICY}; form-action 'self'", *form_action))
-        self._page = encode(common | {"content-security-policy": page_policy})
-        self._data = encode(common | {"content-security-policy": DATA_POLICY})
-        self._names = frozenset(name for name, _ in self._page)
-
-    def __call__(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-        worn = [pair for pair in headers if pair[0] not in DROPPED]
-        own = dict(worn)
-        ours = self._page if own.get(b"content-type", b"").startswith(b"text/html") else self._data
-        if self._names.isdisjoint(own):
-            return worn + ours
-        return worn + [pair for pair in ours if pair[0] not in own]
-
-
-def encode(headers: dict[str, str]) -> RawHeaders:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def wants_hsts(public_url: str) -> bool:
-    """On https, but not for names of this machine: there it would lock every other project out of http."""
-    parts = urlsplit(public_url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" or host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        ip_address(host)
-    except ValueError:
-        return True
-    return False  # an address is no known HSTS host (RFC 6797 section 8.1.1)
-
-
-def route_path(scope: Scope, base: str) -> str:
-    """The path our routes know, below the mount point or else below the base path of `public_url`.
-
-    A proxy may have taken the base path away already; then there is nothing to take. NOTE: where it does so,
-    the base path cannot be one that our own routes begin with, such as /auth.
-    """
-    path: str = scope["path"]
-    for prefix in (scope.get("root_path", "").rstrip("/"), base):
-        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
-            return path[len(prefix) :] or "/"
-    return path or "/"
 
 
 def check_framing(headers: dict[bytes, bytes], limit: int) -> None:

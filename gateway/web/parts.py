@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .cookies import Cookies
     from .limits import RateLimiter
+    from .metrics import Metrics
     from .pages import Pages
     from .redirects import Redirects
 
@@ -48,6 +49,7 @@ class Parts:
     sign_out: SignOut
     ended: EndedSessions
     limiter: RateLimiter
+    metrics: Metrics
     cookies: Cookies
     redirects: Redirects
     pages: Pages

@@ -32,6 +32,8 @@ from .parts import parts_of
 
 log = logging.getLogger("gateway.web")
 
+ERROR = "gateway.error"  # where the code of the error stands in the scope, for those who count
+
 HTTP_FAULTS: dict[int, type[RequestFault]] = {
     404: NotFound,
     405: MethodNotAllowed,
@@ -42,6 +44,7 @@ HTTP_FAULTS: dict[int, type[RequestFault]] = {
 
 def answer(scope: Scope, error: GatewayError, *, again: str | None = None, set_cookies: Sequence[str] = ()) -> Response:
     """The answer to an error. `again`: where "Start again" leads on the page."""
+    scope[ERROR] = error.code
     level = logging.WARNING if error.status >= 500 else logging.INFO
     log.log(level, error.code, extra={"fields": {"status": error.status, "cause": error.cause}})
     response = page(scope, error, again) if wants_page(scope) else json_answer(error)

@@ -121,9 +121,7 @@ def callers(security: list[Tree]) -> str:
 
 
 def parameter(told: Tree) -> Member:
-    return Member(
-        told["name"], kind_of(told["schema"]), told["required"], told["description"], place=told["in"]
-    )
+    return Member(told["name"], kind_of(told["schema"]), told["required"], told["description"], place=told["in"])
 
 
 def answer(status: str, told: Tree) -> Answer:

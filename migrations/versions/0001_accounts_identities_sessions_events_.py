@@ -87,7 +87,7 @@ def upgrade() -> None:
 
     op.create_table('sessions',
     sa.Column('id', sa.Uuid(), nullable=False),
-    sa.Column('account_id', sa.Uuid(), nullable=False),
+    sa.Column('account_id', sa.Uuid(), nullable=True),
     sa.Column('identity_id', sa.Uuid(), nullable=True),
     sa.Column('client_id', sa.Text(), nullable=False),
     sa.Column('provider', sa.String(length=32), nullable=False),
@@ -107,7 +107,8 @@ def upgrade() -> None:
     sa.Column('outcome', sa.SmallInteger(), nullable=False),
     sa.Column('ended_at', sa.BigInteger(), nullable=True),
     sa.Column('end_reason', sa.String(length=32), nullable=True),
-    sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_sessions_account_id'), ondelete='CASCADE'),
+    sa.CheckConstraint('account_id IS NOT NULL OR ended_at IS NOT NULL', name=op.f('ck_sessions_owned')),
+    sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_sessions_account_id'), ondelete='SET NULL'),
     sa.ForeignKeyConstraint(['identity_id'], ['identities.id'], name=op.f('fk_sessions_identity_id'), ondelete='SET NULL'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_sessions')),
     postgresql_with={'fillfactor': '70'}

@@ -25,7 +25,7 @@ NOW = 1_800_000_000
 CLIENT_ID = "gateway-client"
 CODE = "code-4711"
 NONCE = "nonce-4711"
-CODE_VERIFIER = "v" * 43
+CODE_VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"  # RFC 7636 appendix B
 ACCESS_TOKEN = "access-4711"
 STATE = "state-4711"
 PRESETS = tomllib.loads((Path(gateway.providers.__file__).parent / "presets.toml").read_text())
@@ -142,13 +142,13 @@ class Op:
         match path:
             case "/token":
                 answer = {"token_type": "Bearer", "access_token": ACCESS_TOKEN, "id_token": self.id_token()}
-                return httpx2.Response(200, json={**answer, **self.token_answer})
+                return as_json({**answer, **self.token_answer})
             case "/jwks":
-                return httpx2.Response(200, json={"keys": self.keys})
+                return as_json({"keys": self.keys})
             case "/userinfo":
-                return httpx2.Response(200, json={"sub": self.claims["sub"], **self.userinfo})
+                return as_json({"sub": self.claims["sub"], **self.userinfo})
             case _:
-                return httpx2.Response(200, json=self.document)
+                return as_json(self.document)
 
     def settings(self, **given: Any) -> ProviderSettings:
         values: dict[str, Any] = {
@@ -172,6 +172,11 @@ class Op:
 
     def client(self, **given: Any) -> ProviderClient:
         return self.providers(**given).get("op")
+
+
+def as_json(value: object) -> httpx2.Response:
+    """ASCII alone, so that a test may send halves of characters."""
+    return httpx2.Response(200, content=json.dumps(value), headers={"Content-Type": "application/json"})
 
 
 async def begin(client: ProviderClient) -> str:

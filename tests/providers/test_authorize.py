@@ -28,7 +28,7 @@ async def test_request_is_complete_and_nothing_else() -> None:
         "scope": ["openid email profile"],
         "state": [STATE],
         "nonce": [NONCE],
-        "code_challenge": ["NyV0H94wLnHaRd1JGumUHgEzRBz7B0-u2SqfyYWyvyM"],
+        "code_challenge": ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"],
         "code_challenge_method": ["S256"],
     }
 

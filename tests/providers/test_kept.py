@@ -31,8 +31,9 @@ class Source:
 
 
 async def settle(kept: Kept[int]) -> None:
-    while kept.flying:
-        await asyncio.sleep(0)
+    """Until the fetch under way, if there is one, has ended."""
+    if kept.flying:
+        await kept.renew()
 
 
 async def test_everybody_waits_for_one_fetch() -> None:

@@ -1,0 +1,153 @@
+"""Operate: what an operator does to an account. A change, the sessions it ends and its event are one transaction.
+
+Running servers learn of the ended sessions from their rows, within two seconds; nobody has to tell them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway import accounts, events, sessions
+from gateway.accounts import Account, LinkedIdentity
+from gateway.db import Database
+from gateway.errors import NotFound
+from gateway.events import NOWHERE, Event
+from gateway.sessions import Session
+from gateway.tokens.keys import Keyring
+
+BY_OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account as a list shows it."""
+
+    account: Account
+    identities: Sequence[LinkedIdentity]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An account with its identities and its living sessions."""
+
+    account: Account
+    identities: Sequence[LinkedIdentity]
+    sessions: Sequence[Session]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """`changed` is False where the account was so already; `ended` counts the sessions that ended."""
+
+    account: Account
+    changed: bool
+    ended: int = 0
+
+
+async def page(database: Database, *, limit: int, after: uuid.UUID | None = None, search: str = "") -> list[Listed]:
+    """Accounts, oldest first, behind the account `after`. NotFound when there is no such account."""
+    async with database.read() as connection:
+        start = await accounts.profile(connection, after) if after else None
+        if after and start is None:
+            raise NotFound("no account to go on after")
+        found = await accounts.page(connection, limit=limit, after=start[0] if start else None, search=search)
+        identities = await accounts.identities_of(connection, [account.id for account in found])
+    return [Listed(account, identities[account.id]) for account in found]
+
+
+async def show(database: Database, account_id: uuid.UUID, now: int, *, idle_ttl: int) -> Shown:
+    """One account. `idle_ttl`: seconds after which an unused session counts as over. NotFound."""
+    async with database.read() as connection:
+        found = await accounts.profile(connection, account_id)
+        if found is None:
+            raise NotFound("no such account")
+        living = await sessions.list_for(connection, account_id, now, idle_ttl=idle_ttl)
+    return Shown(*found, living)
+
+
+async def with_email(database: Database, address: str) -> list[Account]:
+    """Every account that an address leads to: several may carry it."""
+    async with database.read() as connection:
+        return await accounts.with_email(connection, address)
+
+
+async def disable(database: Database, account_id: uuid.UUID, now: int) -> Changed:
+    """Nobody signs in to it any more, and all of its sessions end. NotFound."""
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        ended = await sessions.end_for_account(connection, account_id, reason="account_disabled", now=now)
+        changed = account.disabled_at is None
+        if changed:
+            await accounts.set_disabled(connection, account_id, now)
+        if changed or ended:
+            await events.record(connection, told("account_disabled", account, len(ended)), NOWHERE, now)
+    return Changed(account, changed, len(ended))
+
+
+async def enable(database: Database, account_id: uuid.UUID, now: int) -> Changed:
+    """It can be signed in to again. NotFound."""
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        if account.disabled_at is None:
+            return Changed(account, False)
+        await accounts.set_disabled(connection, account_id, None)
+        await events.record(connection, told("account_enabled", account), NOWHERE, now)
+    return Changed(account, True)
+
+
+async def sign_out(database: Database, account_id: uuid.UUID, now: int) -> Changed:
+    """All of its sessions end. NotFound."""
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        ended = await sessions.end_for_account(connection, account_id, reason=BY_OPERATOR, now=now)
+        if ended:
+            await events.record(connection, told("sessions_ended", account, len(ended)), NOWHERE, now)
+    return Changed(account, bool(ended), len(ended))
+
+
+async def delete(database: Database, account_id: uuid.UUID, now: int) -> Changed:
+    """The account, its identities and what its sessions told of the person are gone. NotFound.
+
+    The sessions' rows stay for a while, ended, emptied and without an account: also a server that starts only now
+    must know that their access tokens are dead.
+    """
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        ended = await sessions.forget(connection, account_id, reason="account_deleted", now=now)
+        await accounts.remove(connection, account_id)
+        await events.record(connection, told("account_deleted", account, len(ended)), NOWHERE, now)
+    return Changed(account, True, len(ended))
+
+
+def held(account: Account | None) -> Account:
+    if account is None:
+        raise NotFound("no such account")
+    return account
+
+
+def told(name: events.EventName, account: Account, ended: int | None = None) -> Event:
+    detail: dict[str, object] = {"by": BY_OPERATOR}
+    if ended is not None:
+        detail["sessions"] = ended
+    return Event(name, account.id, None, None, detail)
+
+
+async def rotate_keys(keyring: Keyring, database: Database, now: int, *, force: bool) -> str:
+    """Sign with the next key; its id. KeyRefusal."""
+    await keyring.rotate(force=force)
+    kid = keyring.current.kid
+    await note(database, Event("key_rotated", detail={"by": BY_OPERATOR, "kid": kid}), now)
+    return kid
+
+
+async def retire_key(keyring: Keyring, database: Database, kid: str, now: int) -> None:
+    """Withdraw a key at once. KeyRefusal."""
+    await keyring.retire(kid)
+    await note(database, Event("key_retired", detail={"by": BY_OPERATOR, "kid": kid}), now)
+
+
+async def note(database: Database, event: Event, now: int) -> None:
+    async with database.write() as connection:
+        await events.record(connection, event, NOWHERE, now)

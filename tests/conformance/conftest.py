@@ -1,0 +1,34 @@
+"""Fixtures of the conformance tests: runs with a stand-in of one's choice, over each response mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import suite
+from suite import Conduct, Run
+
+from gateway.testing import Behaviour, StandIn
+
+
+@pytest.fixture
+def conduct(sqlite_url: str) -> Iterator[Conduct]:
+    """Starts a run: `conduct(Behaviour(…), **settings of the provider)`."""
+    with ExitStack() as stack:
+
+        def start(behaviour: Behaviour | None = None, *, standin: StandIn | None = None, **options: Any) -> Run:
+            return stack.enter_context(suite.run(standin or StandIn(behaviour), sqlite_url, **options))
+
+        yield start
+
+
+@pytest.fixture(params=["query", "form_post"])
+def module(request: pytest.FixtureRequest, conduct: Conduct) -> Conduct:
+    """The same, once for the Basic profile and once for the Form Post profile."""
+
+    def start(behaviour: Behaviour | None = None, **options: Any) -> Run:
+        return conduct(behaviour, response_mode=request.param, **options)
+
+    return start

@@ -1,0 +1,98 @@
+"""The way to a provider, over real sockets: connections that are kept, and pools that are apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from gateway.errors import ProviderUnavailable
+from gateway.providers.transport import LIMITS, TlsContext, Transport, fetch, open_client
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Server:
+    """Answers every request with an empty object, or never; counts its connections."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent = silent
+        self.connections = 0
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                if not self.silent:
+                    writer.write(ANSWER)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Server]:
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        try:
+            yield self
+        finally:
+            server.close()
+
+
+async def test_short_lived_clients_share_one_connection() -> None:
+    async with Server().running() as server:
+        transport = Transport(TlsContext())
+        for _ in range(5):
+            async with open_client(transport, "test") as http:
+                await fetch(http, server.url)
+        await transport.shut()
+    assert server.connections == 1
+
+
+async def test_a_provider_that_hangs_uses_up_only_its_own_connections() -> None:
+    tls = TlsContext()
+    hanging, working = Transport(tls), Transport(tls)
+    async with Server(silent=True).running() as silent, Server().running() as server:
+        stuck_client, http = open_client(hanging, "test"), open_client(working, "test")
+        stuck = [asyncio.create_task(fetch(stuck_client, silent.url)) for _ in range(2 * (LIMITS.max_connections or 0))]
+        await asyncio.sleep(0.2)
+        answer = await fetch(http, server.url)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        await hanging.shut()
+        await working.shut()
+    assert answer.status_code == 200
+
+
+async def test_one_tls_context_for_all() -> None:
+    tls = TlsContext()
+    first, second = await asyncio.gather(tls.get(), tls.get())
+    assert first is second
+
+
+async def test_nobody_there() -> None:
+    async with Server().running() as server:
+        url = server.url
+    transport = Transport(TlsContext())
+    with pytest.raises(ProviderUnavailable, match="ConnectError"):
+        await fetch(open_client(transport, "test"), url)
+    await transport.shut()
+
+
+async def test_a_transport_that_was_lent_is_left_open() -> None:
+    class Lent(httpx2.MockTransport):
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    lent = Lent(lambda _request: httpx2.Response(200, json={}))
+    transport = Transport(TlsContext(), lent)
+    async with open_client(transport, "test") as http:
+        await fetch(http, "https://op.example/")
+    await transport.shut()
+    assert not lent.closed
