@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import schema
@@ -111,6 +112,7 @@ class Gateway:
 
     async def stop(self) -> None:
         await self._housekeeping.stop()
+        await self.parts.metrics.post()
         await self.parts.ended.stop()
         await self.parts.providers.close()
         await self.parts.limiter.close()
@@ -145,12 +147,18 @@ ROUTES: Sequence[Route] = (
 
 
 def create_app(
-    settings: Settings, *, clock: Clock = time.time, transport: httpx2.AsyncBaseTransport | None = None
+    settings: Settings,
+    *,
+    clock: Clock = time.time,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    board: Path | None = None,
 ) -> Gateway:
-    """The gateway for these settings. `transport` replaces the network to the providers, for tests."""
-    parts = assemble(settings, clock, transport)
+    """The gateway for these settings. `transport` replaces the network to the providers, for tests; `board` is a
+    folder where several workers leave what they have counted, so that each can tell the sum."""
+    parts = assemble(settings, clock, transport, Metrics(settings.providers, board))
     handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exception}
-    router = Starlette(routes=ROUTES, exception_handlers=handlers)
+    # Starlette itself would put its own answer to unforeseen errors in front of ours.
+    router = ExceptionMiddleware(Router(ROUTES), handlers=handlers)
     front: ASGIApp = Front(router, parts, hot_paths(parts))
     if settings.cors_origins:
         front = cross_origin(front, settings.cors_origins)
@@ -165,7 +173,9 @@ def create_app(
     return Gateway(parts, surrounded)
 
 
-def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None) -> Parts:
+def assemble(
+    settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None, metrics: Metrics
+) -> Parts:
     base = urlsplit(settings.public_url).path.rstrip("/")
     database = Database(settings.database_url)
     sealer = Sealer(settings.secret_keys)
@@ -176,7 +186,6 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
     issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl)
     default = settings.default_redirect
-    counted = Metrics(settings.providers)
     return Parts(
         settings=settings,
         base=base,
@@ -189,11 +198,11 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         keyring=keyring,
         access=access,
         refresh=refresh,
-        renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), counted), ended, issuer),
+        renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         sign_out=SignOut(database, ended),
         ended=ended,
         limiter=RateLimiter(enabled=settings.rate_limits, redis_url=settings.redis_url),
-        metrics=counted,
+        metrics=metrics,
         cookies=Cookies.of(settings.public_url, base, settings.cookie_domain),
         redirects=Redirects(
             settings.public_url,
@@ -218,6 +227,7 @@ def chores(parts: Parts) -> list[Chore]:
         Chore("providers", 60, parts.providers.warm),
         Chore("keys", 2, parts.keyring.upkeep),
         Chore("prune", 300, lambda: prune(parts.database, parts.now())),
+        *([Chore("metrics", 2, parts.metrics.post)] if parts.metrics.shared else []),
     ]
 
 

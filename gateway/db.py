@@ -49,13 +49,16 @@ class Database:
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         )
         if self.dialect == "sqlite":
-            self.engine = create_async_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT / 1000})
+            self.engine = create_async_engine(
+                self.url, connect_args={"timeout": BUSY_TIMEOUT / 1000}, hide_parameters=True
+            )
             listen_sqlite(self.engine)
             self._writer = self.engine.execution_options(immediate=True)
             self._reader = self.engine
         else:
             self.engine = create_async_engine(
                 self.url,
+                hide_parameters=True,
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=10,

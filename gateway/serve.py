@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
@@ -16,7 +18,8 @@ from .errors import CannotStart
 from .settings import Settings, load
 
 GRACE = 20  # seconds that requests under way have at the end
-CONFIG, PORT = "LOGIN_GATEWAY_CONFIG", "LOGIN_GATEWAY_PORT"  # how workers learn what their parent was told
+# How workers learn what their parent was told.
+CONFIG, PORT, BOARD = "LOGIN_GATEWAY_CONFIG", "LOGIN_GATEWAY_PORT", "LOGIN_GATEWAY_BOARD"
 
 
 def run(config: str, host: str, port: int, workers: int) -> None:
@@ -30,14 +33,16 @@ def run(config: str, host: str, port: int, workers: int) -> None:
         if not server.started:
             raise CannotStart(f"Nothing could be started at {host}:{port}.", "See the log above for the cause.")
         return
-    os.environ |= {CONFIG: config, PORT: str(port)}
-    uvicorn.run("gateway.serve:worker", factory=True, host=host, port=port, workers=workers, **options())
+    with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as board:
+        os.environ |= {CONFIG: config, PORT: str(port), BOARD: board}
+        uvicorn.run("gateway.serve:worker", factory=True, host=host, port=port, workers=workers, **options())
 
 
 def worker() -> Gateway:
     """The application of one of several processes."""
     configure_logs()
-    return create_app(load(os.environ[CONFIG], os.environ, {"port": int(os.environ[PORT])}))
+    settings = load(os.environ[CONFIG], os.environ, {"port": int(os.environ[PORT])})
+    return create_app(settings, board=Path(os.environ[BOARD]))
 
 
 def options() -> dict[str, Any]:

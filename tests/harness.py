@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import uvicorn
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from gateway.app import Gateway, create_app
 from gateway.settings import Settings
@@ -29,7 +29,11 @@ def free_port() -> int:
 
 
 def settings_for(
-    database_url: str, providers: Mapping[str, Mapping[str, Any]] | None = None, port: int = 8000, **gateway: Any
+    database_url: str,
+    providers: Mapping[str, Mapping[str, Any]] | None = None,
+    port: int = 8000,
+    rules: Sequence[Mapping[str, Any]] = (),
+    **gateway: Any,
 ) -> Settings:
     """Settings as a file with these tables would give them."""
     defaults = {
@@ -38,7 +42,8 @@ def settings_for(
         "secret_keys": [SECRET],
         "rate_limits": False,
     }
-    return build({"gateway": defaults | gateway, "providers": dict(providers or {})})
+    tables = {"gateway": defaults | gateway, "providers": dict(providers or {})}
+    return build(tables | ({"roles": list(rules)} if rules else {}))
 
 
 class Running:
@@ -113,13 +118,23 @@ class World:
 
     def rows(self, table: str) -> int:
         """How many rows a table has."""
-        return len(self.all(f"SELECT 1 FROM {table}"))
+        return len(self.all(f"SELECT 1 FROM {table}"))  # noqa: S608  our own table names
 
     def all(self, query: str) -> list[Any]:
+        """What a query returns."""
+        with self._connected() as connection:
+            return list(connection.execute(text(query)))
+
+    def execute(self, statement: str) -> None:
+        with self._connected() as connection:
+            connection.execute(text(statement))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         engine = create_engine(self.gateway.app.parts.database.url.set(drivername=self._driver))
         try:
             with engine.begin() as connection:
-                return list(connection.execute(text(query)))
+                yield connection
         finally:
             engine.dispose()
 
@@ -129,9 +144,7 @@ class World:
 
 
 @contextmanager
-def world(
-    database_url: str, *, clock: Callable[[], float] = time.time, **gateway: Any
-) -> Iterator[World]:
+def world(database_url: str, *, clock: Callable[[], float] = time.time, **gateway: Any) -> Iterator[World]:
     port = free_port()
     url = f"http://localhost:{port}"
     google, microsoft = Google(automatic=True), Microsoft(automatic=True)

@@ -10,11 +10,10 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
-from harness import SECRET, World, running, settings_for
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
@@ -23,9 +22,15 @@ from gateway.accounts import SignupPolicy
 from gateway.cli import gateway
 from gateway.db import Database
 from gateway.events import Origin
+from gateway.flows import operate
 from gateway.flows.admit import Newcomer, Terms, admit
 from gateway.identity import Identity
 from gateway.sealing import Sealer
+from gateway.sessions.ended import EndedSessions
+
+from harness import SECRET, World
+
+T = TypeVar("T")
 
 NOW = int(time.time())
 LIFE = 86_400
@@ -70,7 +75,7 @@ class Desk:
 
         return self.with_database(work)
 
-    def with_database[T](self, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    def with_database(self, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
         async def run() -> T:
             database = Database(self.url)
             try:
@@ -276,8 +281,10 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize("command", [("disable",), ("sign-out",), ("delete", "--yes")], ids=lambda it: it[0])
-def test_a_running_server_learns_of_it(world: World, tmp_path: Path, command: tuple[str, ...]) -> None:
-    desk = Desk(world.url, tmp_path)
+def test_a_running_server_learns_of_it(
+    world: World, database_url: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    desk = Desk(database_url, tmp_path)
     with world.gateway.browser() as browser:
         world.sign_in(browser, "google")
         me = browser.get("/auth/me", headers={"Accept": "application/json"})
@@ -287,23 +294,20 @@ def test_a_running_server_learns_of_it(world: World, tmp_path: Path, command: tu
         assert browser.post("/auth/refresh", headers={"Origin": world.gateway.url}).status_code == 401
 
 
-def test_a_server_that_starts_after_the_deletion_knows_its_sessions(world: World, tmp_path: Path) -> None:
-    desk = Desk(world.url, tmp_path)
-    with world.gateway.browser() as browser:
-        world.sign_in(browser, "google")
-        account = browser.get("/auth/me", headers={"Accept": "application/json"}).json()["id"]
-        token = browser.cookies["gateway"]
-    assert desk.run("delete", account, "--yes").exit_code == 0
-    parts = world.gateway.app.parts
-    port = int(world.gateway.url.rpartition(":")[2])
-    later = settings_for(world.url, port=port + 0, audience=parts.settings.audience)
-    with running_elsewhere(later) as (client, issuer):
-        assert issuer == parts.settings.public_url
-        assert client.get("/auth/verify", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+async def test_a_process_that_starts_after_the_deletion_knows_the_sessions(database_url: str) -> None:
+    database = Database(database_url)
+    who = Newcomer(Identity("google", ISSUER, "1"))
+    admission = await admit(database, Sealer((SECRET.encode(),)), who, Terms(SignupPolicy(), LIFE), ORIGIN, NOW)
+    assert admission.session
+    await operate.delete(database, admission.session.account_id, NOW)
+    ended = EndedSessions(database)
+    await ended.refresh()
+    await database.close()
+    assert ended.has(admission.session.id)
 
 
-def test_a_disabled_account_cannot_be_signed_in_to(world: World, tmp_path: Path) -> None:
-    desk = Desk(world.url, tmp_path)
+def test_a_disabled_account_cannot_be_signed_in_to(world: World, database_url: str, tmp_path: Path) -> None:
+    desk = Desk(database_url, tmp_path)
     with world.gateway.browser() as browser:
         world.sign_in(browser, "google")
         account = browser.get("/auth/me", headers={"Accept": "application/json"}).json()["id"]

@@ -13,11 +13,12 @@ import pytest
 from joserfc import jwt
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import OctKey
-from walking import CLIENT, Walk, answered
 
 from gateway.testing import Behaviour, StandIn, answers
 from gateway.testing.behaviour import append, break_signature, chain, decode, drop, put, unsigned
 from gateway.testing.keys import generic_keys
+
+from walking import CLIENT, Walk, answered
 
 Behaving = Callable[..., Walk]
 

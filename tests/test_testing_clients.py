@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, RSAKey
-from walking import CLIENT, Walk, basic_header
 
 from gateway.testing import Client, StandIn, keys
 from gateway.testing.clients import ASSERTION_TYPE
+
+from walking import CLIENT, Walk, basic_header
 
 KEY = ECKey.generate_key("P-256", {"kid": "ours"})
 CERTIFIED = keys.rsa()

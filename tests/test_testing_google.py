@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from walking import CLIENT, Walk, answered
 
 from gateway.testing import Google
 from gateway.testing.people import Person
+
+from walking import CLIENT, Walk, answered
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from walking import CALLBACK, CLIENT, Walk, answered
 
 from gateway.testing import Client, Microsoft, Person, directory
+from gateway.testing import google as google_stand_in
 from gateway.testing.directory import CONSUMERS, CONTOSO, EXAMPLE, guest, personal_account, work_account
+
+from walking import CALLBACK, CLIENT, Walk, answered
 
 ADA = work_account("Ada Lovelace", "ada@example.com", edov=True)
 MARGARET = personal_account("Margaret Hamilton", "margaret@example.net")
@@ -226,9 +228,7 @@ def test_signing_out_leads_nowhere_else(walk: Walk) -> None:
 
 
 def test_ada_is_known_to_both_stand_ins_and_nobody_else_is() -> None:
-    from gateway.testing.google import people as at_google
-
-    google = {person.email: person for person in at_google()}
+    google = {person.email: person for person in google_stand_in.people()}
     microsoft = {person.email: person for person in directory.default_people()}
     assert set(google) & set(microsoft) == {"ada@example.com"}
     assert google["ada@example.com"].email_verified

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from walking import CLIENT, Walk, answered
 
 from gateway.testing import Google, Person, StandIn
+
+from walking import CLIENT, Walk, answered
 
 
 class Tags(HTMLParser):

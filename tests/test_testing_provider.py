@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from walking import CALLBACK, CLIENT, Walk, answered
 
 from gateway.testing import Behaviour, Person, StandIn
+
+from walking import CALLBACK, CLIENT, Walk, answered
 
 
 class Time:

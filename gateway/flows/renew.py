@@ -120,14 +120,18 @@ class Renewal:
     ended: EndedSessions
     issuer: Issuer
 
-    async def renew(self, token: str, origin: Origin, now: int, scope: str | None = None) -> Pair:
-        """The next pair for a refresh token, its access token with the narrower `scope` if one is given.
-
-        InvalidGrant for anything that is not a refresh token, no longer or not again.
-        """
+    def decode(self, token: str) -> Presented:
+        """What a refresh token names; InvalidGrant for one that we never issued. No database access."""
         presented = self.issuer.refresh.decode(token)
         if presented is None:
             raise InvalidGrant("not a refresh token of ours")
+        return presented
+
+    async def renew(self, presented: Presented, origin: Origin, now: int, scope: str | None = None) -> Pair:
+        """The next pair for a refresh token, its access token with the narrower `scope` if one is given.
+
+        InvalidGrant for a token that does not count any longer, or not again.
+        """
         outcome = await self.rotations.rotate(presented)
         match outcome:
             case Unknown():

@@ -267,11 +267,8 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             raise ProviderUnavailable(error.cause) from error
 
     async def load_server_metadata(self) -> dict[str, str]:
+        """Nothing but the endpoint: Authlib hands each member, `verify` and `proxy` too, to its HTTP client."""
         return {"token_endpoint": (await self._metadata.get()).token_endpoint}
-
-    def _get_oauth_client(self, **_metadata: object) -> AsyncOAuth2Client:
-        """Without the metadata: Authlib would hand its `verify` and `proxy` to the HTTP client."""
-        return super()._get_oauth_client()
 
     def _authenticate(
         self, _client: object, _method: str, uri: str, headers: httpx2.Headers, body: bytes

@@ -81,7 +81,7 @@ class Capped(httpx2.AsyncByteStream):
         size = 0
         async for chunk in self._stream:
             size += len(chunk)
-            if False:
+            if size > MAX_ANSWER:
                 raise httpx2.DecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
             yield chunk
 

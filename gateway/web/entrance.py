@@ -13,11 +13,10 @@ from gateway.errors import InvalidGrant, InvalidToken, NotSignedIn, UnknownProvi
 
 from . import fields
 from .callers import cookies_of, identify
-from .origins import origin_of
 from .pages import ProviderButton, SignInView
 from .parts import Parts, parts_of
 from .sign_in import known_hint
-from .token import session_cookies
+from .token import renew, session_cookies
 
 
 async def choose(request: Request) -> Response:
@@ -39,7 +38,7 @@ async def renew_or_show(parts: Parts, scope: Scope, target: str) -> Response:
     if not token:
         return HTMLResponse(parts.pages.sign_in(sign_in_view(parts, target)))
     try:
-        pair = await parts.renewal.renew(token, origin_of(parts, scope), parts.now())
+        pair = await renew(parts, scope, token)
     except InvalidGrant:
         response: Response = HTMLResponse(parts.pages.sign_in(sign_in_view(parts, target)))
         cookies = parts.cookies.clear_session()

@@ -35,13 +35,12 @@ class Token:
 
 
 async def grant(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
-    origin = origin_of(parts, scope)
     if asked.one("grant_type") != "refresh_token":
         raise UnsupportedGrantType()
     if asked.get("client_id") or any(name == b"authorization" for name, _ in scope["headers"]):
         raise InvalidClient("no such app")
     narrowed = narrow(asked.get("scope"))
-    pair = await parts.renewal.renew(asked.one("refresh_token"), origin, parts.now(), scope=narrowed)
+    pair = await renew(parts, scope, asked.one("refresh_token"), narrowed)
     return json_response(
         {
             "access_token": pair.access_token,
@@ -62,6 +61,13 @@ def narrow(asked: str | None) -> str | None:
     return asked
 
 
+async def renew(parts: Parts, scope: Scope, token: str, narrowed: str | None = None) -> Pair:
+    """The next pair. InvalidGrant; RateLimited for one session that renews without end."""
+    presented = parts.renewal.decode(token)
+    await parts.limiter.check("session", str(presented.session_id), parts.clock())
+    return await parts.renewal.renew(presented, origin_of(parts, scope), parts.now(), narrowed)
+
+
 class Refresh:
     """POST /auth/refresh: renews the cookie session; what cannot be renewed loses its cookies."""
 
@@ -72,10 +78,9 @@ class Refresh:
 
 async def renew_cookies(parts: Parts, scope: Scope) -> Response:
     same_site(parts, scope)
-    origin = origin_of(parts, scope)
     try:
         token = cookies_of(scope).get(parts.cookies.refresh, "")
-        pair = await parts.renewal.renew(token, origin, parts.now())
+        pair = await renew(parts, scope, token)
     except InvalidGrant as error:
         return answer(scope, SessionOver(error.cause), set_cookies=parts.cookies.clear_session())
     return with_cookies(json_response({"expires_in": pair.expires_in}), session_cookies(parts, pair))

@@ -8,6 +8,7 @@ from suite import Conduct, assert_rejected, assert_signed_in
 
 from gateway.testing import Behaviour
 from gateway.testing.behaviour import append, put, unsigned
+from gateway.testing.keys import generic_keys
 
 
 def test_oidcc_client_test_discovery_openid_config(conduct: Conduct) -> None:
@@ -60,7 +61,5 @@ def test_oidcc_client_test_signing_key_rotation(conduct: Conduct) -> None:
 
 def test_keys_without_names_may_change_too(conduct: Conduct) -> None:
     """Not in the suite: without `kid` a change shows only in a signature that no known key made."""
-    from gateway.testing.keys import generic_keys
-
     run = conduct(Behaviour(keys=lambda: generic_keys(rsa_keys=1, kids=False), rotate_before_signing=True))
     assert_signed_in(run, run.sign_in())

@@ -195,6 +195,19 @@ async def test_a_sign_in_at_a_provider_that_hangs_ends_in_time() -> None:
             await finish(client)
 
 
+async def test_slow_provider_whose_userinfo_hangs_costs_the_claims_and_not_the_sign_in() -> None:
+    op = Op()
+    client = op.client(userinfo="missing")
+    await client.warm()
+
+    async def slow(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(60 if request.url.path == "/userinfo" else 2.8)
+        return await op.handle(request)
+
+    client._transport._inner = httpx2.MockTransport(slow)
+    assert (await finish(client)).identity.email is None
+
+
 async def test_nonce_of_another_sign_in_is_refused() -> None:
     op = Op(claims={"nonce": NONCE + "1"})
     with pytest.raises(NonceMismatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import Any
 
 import httpx2
@@ -122,7 +124,8 @@ async def test_endless_document_is_broken_off() -> None:
 
 
 async def test_compressed_document_is_not_unpacked() -> None:
-    op = Op(answers={WELL_KNOWN: answering(200, body=b"\x1f\x8b", Content_Encoding="gzip")})
+    packed = gzip.compress(json.dumps(DOCUMENT).encode())
+    op = Op(answers={WELL_KNOWN: answering(200, body=packed, Content_Encoding="gzip")})
     with pytest.raises(ProviderUnavailable):
         await begin(op.client())
 

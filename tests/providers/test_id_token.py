@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -261,6 +262,22 @@ async def test_a_key_for_one_algorithm_serves_no_other() -> None:
         await finish(op.client(id_token_algs=("RS256", "PS256")))
 
 
+@pytest.mark.parametrize(
+    ("alg", "meant_for", "passes"),
+    [("ES256", "ES256", True), ("ES256", "ES256K", False), ("Ed25519", "EdDSA", True), ("Ed25519", "ES256", False)],
+)
+async def test_keys_on_curves_keep_to_their_algorithm(alg: str, meant_for: str, passes: bool) -> None:
+    key = ec() if alg == "ES256" else okp()
+    op = Op(key=key, header={"alg": alg, "kid": "k"}, keys=[public(key, kid="k", alg=meant_for)])
+    del op.claims["at_hash"]
+    client = op.client(id_token_algs=(alg,))
+    if passes:
+        await finish(client)
+    else:
+        with pytest.raises(InvalidIdToken):
+            await finish(client)
+
+
 async def test_hmac_with_the_public_key_is_refused() -> None:
     op = Op()
     text = f"{b64({'alg': 'HS256', 'kid': 'one'})}.{b64(op.claims)}"
@@ -284,18 +301,24 @@ def unsigned() -> str:
 
 def duplicated() -> str:
     """`sub` comes twice; parsers differ in which one they take."""
-    text = b64(b'{"sub":"eve","sub":"ada-1","iss":"https://op.example"}')
-    return resign(f"{b64({'alg': 'RS256', 'kid': 'one'})}.{text}")
+    claims = json.dumps(Op().claims).replace("{", '{"sub":"eve",', 1)
+    return resign(f"{b64({'alg': 'RS256', 'kid': 'one'})}.{b64(claims.encode())}")
 
 
 def utf_16() -> str:
-    return resign(f"{b64({'alg': 'RS256', 'kid': 'one'})}.{b64('{}'.encode('utf-16'))}")
+    return resign(f"{b64({'alg': 'RS256', 'kid': 'one'})}.{b64(json.dumps(Op().claims).encode('utf-16'))}")
+
+
+def latin_1() -> str:
+    claims = json.dumps(Op().claims | {"name": "é"}, ensure_ascii=False).encode("latin-1")
+    return resign(f"{b64({'alg': 'RS256', 'kid': 'one'})}.{b64(claims)}")
 
 
 FORMS: list[tuple[str, str]] = [
     ("idtoken-sig-none", unsigned()),
     ("empty", ""),
     ("two parts", "e30.e30"),
+    ("half a character in Latin-1", latin_1()),
     ("four parts", "e30.e30.e30.e30"),
     ("five parts, encrypted", "e30.e30.e30.e30.e30"),
     ("JSON serialisation", '{"payload":"e30","signatures":[]}'),

@@ -109,6 +109,9 @@ async def test_a_kid_used_again_means_the_new_key() -> None:
     await client._keys._kept.renew()
     op.claims |= {"iat": int(op.clock()), "exp": int(op.clock()) + 300}
     assert (await finish(client)).identity.subject == "ada-1"
+    op.key = rsa(0)
+    with pytest.raises(InvalidIdToken):
+        await finish(client)
 
 
 async def test_a_bad_signature_with_a_known_kid_asks_for_nothing() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-import harness
 from gateway.testing import Person
+
+import harness
 from harness import World
 
 

@@ -6,10 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import harness
 import httpx2
 import pytest
 
+import harness
 from harness import World
 
 

@@ -1,0 +1,193 @@
+"""Real processes of `python -m gateway`: one run of a command, and a site on disk that several processes may serve."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from harness import SECRET, Running, World, free_port
+from signed_in import add_account
+
+from gateway import sessions
+from gateway.app import create_app
+from gateway.db import Database
+from gateway.settings import load
+from gateway.testing import Client, Google, Microsoft
+
+LIFE = 180  # seconds after which a process ends by itself, whatever becomes of the test
+PATIENCE = 60  # seconds for anything a process is waited for
+
+# The alarm outlives exec, so that this is `python -m gateway` itself, under the id we know.
+BOUNDED = f"import os, signal, sys; signal.alarm({LIFE}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+
+
+class Command:
+    """One run of a program of Python's. What it says goes to files, so that it never waits for a reader."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        number = len(list(folder.glob("*.err")))
+        self._out, self._err = folder / f"{number}.out", folder / f"{number}.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", BOUNDED, *arguments],
+                cwd=folder,
+                env=clean_environment() | dict(environ or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def wait(self) -> int:
+        """The exit status."""
+        return self.process.wait(PATIENCE)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without what would configure the gateway or send it through a proxy."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    return {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
+
+
+@contextmanager
+def command(*arguments: str, folder: Path, **environ: str) -> Iterator[Command]:
+    """`python -m gateway …`, killed at the end of the block if it still runs."""
+    started = Command(["-m", "gateway", *arguments], folder, environ)
+    try:
+        yield started
+    finally:
+        started.end(signal.SIGKILL)
+
+
+def run(*arguments: str, folder: Path, **environ: str) -> Command:
+    """`python -m gateway …`, once it has ended."""
+    with command(*arguments, folder=folder, **environ) as started:
+        started.wait()
+    return started
+
+
+def await_answer(server: Command, url: str) -> None:
+    """Wait until a server answers at all."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert server.process.poll() is None, f"it ended:\n{server.err}"
+        try:
+            httpx2.get(url, timeout=5, trust_env=False)
+            return
+        except httpx2.TransportError:
+            assert time.monotonic() < deadline, f"it did not start:\n{server.err}"
+            time.sleep(0.05)
+
+
+class Server(Running):
+    """A `gateway serve` on a port of its own; `url` is where it listens, `public_url` what it says of itself."""
+
+    def __init__(self, site: Site, started: Command, port: int) -> None:
+        super().__init__(site.gateway.app, f"http://localhost:{port}")
+        self.command = started
+        self.public_url = site.gateway.url
+
+    def renew(self, token: str) -> httpx2.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        return httpx2.post(f"{self.url}/auth/token", data=form, timeout=20, trust_env=False)
+
+    def verify(self, access_token: str) -> int:
+        """The status of forward auth, over a fresh connection."""
+        bearer = {"Authorization": f"Bearer {access_token}"}
+        return httpx2.get(f"{self.url}/auth/verify", headers=bearer, timeout=20, trust_env=False).status_code
+
+
+class Site(World):
+    """A configuration on disk, its stand-ins, its database, and any number of processes that serve it.
+
+    The application in `gateway` does not run: it lends its parts to look into the database and to make tokens.
+    """
+
+    def __init__(self, config: Path, google: Google, microsoft: Microsoft) -> None:
+        settings = load(config, {})
+        super().__init__(Running(create_app(settings), settings.public_url), google, microsoft)
+        self.config = config
+        self.settings = settings
+        self.port = int(settings.public_url.rpartition(":")[2])
+
+    @contextmanager
+    def serve(self, *arguments: str, port: int | None = None, **environ: str) -> Iterator[Server]:
+        """A process that serves the site, on the port of its public URL or on another one."""
+        port = port or self.port
+        where = ("--config", str(self.config), "--port", str(port))
+        with command("serve", *where, *arguments, folder=self.config.parent, **environ) as started:
+            server = Server(self, started, port)
+            await_answer(started, f"{server.url}/health/live")
+            yield server
+
+    def run(self, *arguments: str) -> Command:
+        """Another command with the same configuration, once it has ended."""
+        return run(*arguments, "--config", str(self.config), folder=self.config.parent)
+
+    def signed_in(self, count: int) -> list[str]:
+        """As many sessions of one person, made without a browser: their refresh tokens."""
+        return asyncio.run(self._sign_in(count))
+
+    async def _sign_in(self, count: int) -> list[str]:
+        database, now = Database(self.settings.database_url), int(time.time())
+        try:
+            account_id = await add_account(database)
+            given: dict[str, Any] = {"account_id": account_id, "identity_id": account_id, "auth_time": now, "now": now}
+            given |= {"client_id": "gateway", "provider": "google", "facts": {}, "scope": "openid"}
+            given |= {"expires_at": now + 86_400, "user_agent": "Mozilla/5.0", "ip": "192.0.2.1"}
+            async with database.write() as connection:
+                made = [await sessions.create(connection, **given) for _ in range(count)]
+        finally:
+            await database.close()
+        return [self.gateway.app.parts.refresh.encode(session.id, session.current) for session in made]
+
+
+@contextmanager
+def site(database_url: str, folder: Path, *, microsoft: Mapping[str, Any] | None = None, **gateway: Any) -> Iterator[Site]:
+    """A site whose stand-ins sign in whoever is next, at once. `microsoft`: further keys of that provider."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    google, entra = Google(automatic=True), Microsoft(automatic=True)
+    with google.serve(), entra.serve():
+        tables: dict[str, dict[str, Any]] = {
+            "gateway": {"public_url": url, "database_url": database_url, "secret_keys": [SECRET]},
+            "providers.google": {"discovery_url": google.discovery_url, "issuer": google.issuer},
+            "providers.microsoft": {"authority": entra.base_url, "allowed_tenants": ["*"], **(microsoft or {})},
+        }
+        tables["gateway"] |= {"rate_limits": False} | gateway
+        for name, provider in (("google", google), ("microsoft", entra)):
+            redirects = (f"{url}/auth/{name}/callback", f"{url}/auth/signed-out")
+            provider.clients.append(Client(id=f"{name}-client", secret="fake-secret", redirect_uris=redirects))
+            credentials = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
+            tables[f"providers.{name}"] |= credentials
+        yield Site(write_config(folder, tables), google, entra)
+
+
+def write_config(folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> Path:
+    """A providers.toml with these tables. JSON's texts, numbers, truths and lists are TOML's."""
+    path = folder / "providers.toml"
+    blocks = ["\n".join([f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in t.items())]) for name, t in tables.items()]
+    path.write_text("\n\n".join(blocks) + "\n")
+    return path
