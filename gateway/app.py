@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import schema
 from .attempts import Attempts
 from .db import Database
-from .errors import CannotStart, GatewayError
+from .errors import CannotStart, GatewayError, Unavailable
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
 from .housekeeping import Chore, Housekeeping, prune
@@ -30,7 +31,7 @@ from .sessions.queue import Rotations
 from .sessions.rotation import Policy
 from .settings import Settings
 from .tokens.access import AccessTokens
-from .tokens.keys import Keyring
+from .tokens.keys import Keyring, UnreadableKey
 from .tokens.refresh import RefreshTokens
 from .web import (
     account,
@@ -56,6 +57,8 @@ from .web.redirects import Redirects, origin
 
 if TYPE_CHECKING:
     import httpx2
+
+log = logging.getLogger("gateway.app")
 
 Clock = Callable[[], float]
 
@@ -95,9 +98,16 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        if not self._started:
-            await self.start()
-        await self._app({**scope, KEY: self.parts}, receive, send)
+        try:
+            if not self._started:
+                await self.start()
+        except CannotStart as fault:  # mounted, no lifespan could fail: this request does, and the next tries again
+            log.error("cannot_start", extra={"fields": {"cause": str(fault)}})
+            unavailable = problems.answer({**scope, KEY: self.parts}, Unavailable(fault.what))
+            await unavailable(scope, receive, send)
+            return
+        # Without an "app" Starlette's router answers 404 and 405 itself, in a shape of its own.
+        await self._app({"app": self, **scope, KEY: self.parts}, receive, send)
 
     async def start(self) -> None:
         """Schema, keys, the list of ended sessions, background work. Raises CannotStart."""
@@ -105,7 +115,7 @@ class Gateway:
             if self._started:
                 return
             await prepare_schema(self.parts.database)
-            await self.parts.keyring.ensure()
+            await prepare_keys(self.parts.keyring)
             await self.parts.ended.start()
             self._housekeeping.start()
             self._started = True
@@ -156,7 +166,7 @@ def create_app(
     """The gateway for these settings. `transport` replaces the network to the providers, for tests; `board` is a
     folder where several workers leave what they have counted, so that each can tell the sum."""
     parts = assemble(settings, clock, transport, Metrics(settings.providers, board))
-    handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exception}
+    handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exceptions(ROUTES)}
     # Starlette itself would put its own answer to unforeseen errors in front of ours.
     router = ExceptionMiddleware(Router(ROUTES), handlers=handlers)
     front: ASGIApp = Front(router, parts, hot_paths(parts))
@@ -173,9 +183,7 @@ def create_app(
     return Gateway(parts, surrounded)
 
 
-def assemble(
-    settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None, metrics: Metrics
-) -> Parts:
+def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None, metrics: Metrics) -> Parts:
     base = urlsplit(settings.public_url).path.rstrip("/")
     database = Database(settings.database_url)
     sealer = Sealer(settings.secret_keys)
@@ -229,6 +237,17 @@ def chores(parts: Parts) -> list[Chore]:
         Chore("prune", 300, lambda: prune(parts.database, parts.now())),
         *([Chore("metrics", 2, parts.metrics.post)] if parts.metrics.shared else []),
     ]
+
+
+async def prepare_keys(keyring: Keyring) -> None:
+    """Keys to sign with. CannotStart when the secret key is missing that sealed them."""
+    try:
+        await keyring.ensure()
+    except UnreadableKey as error:
+        raise CannotStart(
+            "No key in `secret_keys` opens the signing key.",
+            "Put the one that sealed it back, or make new signing keys: gateway keys rotate --force",
+        ) from error
 
 
 async def prepare_schema(database: Database) -> None:

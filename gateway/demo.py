@@ -92,7 +92,9 @@ async def serve_all(apps: list[Any], sockets: list[socket.socket], started: Call
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     running = [asyncio.create_task(server.serve([at])) for server, at in zip(servers, sockets, strict=True)]
-    while not all(server.started for server in servers) and not any(task.done() for task in running):
+    while not all(server.started for server in servers) and not any(  # noqa: ASYNC110  uvicorn has no event for it
+        task.done() for task in running
+    ):
         await asyncio.sleep(0.01)
     if all(server.started for server in servers):
         started()

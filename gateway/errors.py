@@ -14,7 +14,7 @@ goes into `cause`, which only the log sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -175,6 +175,10 @@ class NotFound(RequestFault):
 class MethodNotAllowed(RequestFault):
     status = 405
     sentence = "This address does not take that method."
+
+    def __init__(self, cause: str = "", *, allowed: Iterable[str] = ()) -> None:
+        super().__init__(cause)
+        self.allowed = tuple(sorted(allowed))  # the methods it does take
 
 
 class TooLarge(RequestFault):

@@ -17,7 +17,6 @@ log = logging.getLogger("gateway.events")
 
 EventName = Literal[
     "account_created",
-    "identity_linked",
     "signed_in",
     "sign_in_refused",
     "session_ended",

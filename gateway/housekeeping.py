@@ -16,6 +16,7 @@ from .db import Database
 log = logging.getLogger("gateway.housekeeping")
 
 BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
+SPREAD = random.SystemRandom()  # so that workers do not all do it at once
 EVENTS_KEPT = 180 * 86400  # seconds
 
 Work = Callable[[], Awaitable[object]]
@@ -53,7 +54,7 @@ async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[
 async def keep_doing(chore: Chore) -> None:
     """Do the chore for ever. A failure is logged and tried again next time; nothing that serves depends on it."""
     while True:
-        await asyncio.sleep(chore.every * random.uniform(0.8, 1.2))  # noqa: S311  spreads workers, hides nothing
+        await asyncio.sleep(chore.every * SPREAD.uniform(0.8, 1.2))
         try:
             await chore.work()
         except Exception:

@@ -29,6 +29,7 @@ MAX_DEPTH = 4
 
 # Below WARNING these say what must not be written: Authlib the PKCE verifier, SQLAlchemy its parameters.
 QUIET = (
+    "alembic",
     "asyncio",
     "authlib",
     "httpcore2",
@@ -39,7 +40,7 @@ QUIET = (
     "sqlalchemy",
     "uvicorn.access",
 )
-CHATTY = ("alembic", "uvicorn", "uvicorn.error")
+CHATTY = ("alembic.runtime.migration", "uvicorn", "uvicorn.error")
 
 # Cheap looks first: most values are plain words, and most others hold none of these.
 PLAIN = re.compile(r"[\w/{}.-]*")
@@ -96,8 +97,11 @@ def configure(level: str = "info", stream: TextIO | None = None, *, style: Style
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-        logger.setLevel(logging.INFO if name in CHATTY else logging.WARNING)
-    logging.getLogger("gateway").setLevel(level.upper())
+        logger.setLevel(logging.WARNING)
+    chosen = logging.getLogger("gateway")
+    chosen.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(logging.INFO, chosen.level))
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
@@ -135,7 +139,7 @@ class Redaction(logging.Filter):
 
 @lru_cache(maxsize=256)
 def is_quiet(logger: str) -> bool:
-    return any(logger == name or logger.startswith(f"{name}.") for name in QUIET)
+    return logger not in CHATTY and any(logger == name or logger.startswith(f"{name}.") for name in QUIET)
 
 
 def message(record: logging.LogRecord) -> str:

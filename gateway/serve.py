@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import socket
 import sys
 import tempfile
+import threading
+from multiprocessing import connection, parent_process
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from . import logs
-from .app import Gateway, create_app, prepare_schema
-from .db import Database
+from .app import Gateway, create_app
 from .errors import CannotStart
 from .settings import Settings, load
 
@@ -22,27 +27,55 @@ GRACE = 20  # seconds that requests under way have at the end
 CONFIG, PORT, BOARD = "LOGIN_GATEWAY_CONFIG", "LOGIN_GATEWAY_PORT", "LOGIN_GATEWAY_BOARD"
 
 
+class Server(uvicorn.Server):
+    """Ends as a command that has done what it should: uvicorn would raise the signal again after it has stopped."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the handler's signature
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
 def run(config: str, host: str, port: int, workers: int) -> None:
-    """Serve until a signal. Raises ConfigurationError and CannotStart before anything listens."""
+    """Serve until a signal. Raises ConfigurationError, GatewayError and CannotStart before anything listens."""
     configure_logs()
     settings = load(config, os.environ, {"port": port})
-    asyncio.run(prepare(settings))
-    if workers == 1:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), host=host, port=port, **options()))
-        server.run()
-        if not server.started:
-            raise CannotStart(f"Nothing could be started at {host}:{port}.", "See the log above for the cause.")
-        return
+    asyncio.run(rehearse(settings))
+    with listen(host, port) as listener:
+        if workers == 1:
+            Server(uvicorn.Config(create_app(settings), host=host, port=port, **options())).run([listener])
+        else:
+            run_workers(config, host, port, workers, listener)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        hint = "Another program may listen there, or the address is not this machine's; see --host and --port."
+        raise CannotStart(f"Cannot listen at {host}, port {port}: {error.strerror}.", hint) from error
+
+
+def run_workers(config: str, host: str, port: int, workers: int, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as board:
         os.environ |= {CONFIG: config, PORT: str(port), BOARD: board}
-        uvicorn.run("gateway.serve:worker", factory=True, host=host, port=port, workers=workers, **options())
+        several = options() | {"factory": True, "workers": workers}
+        Multiprocess(uvicorn.Config("gateway.serve:worker", host=host, port=port, **several), [listener]).run()
 
 
 def worker() -> Gateway:
     """The application of one of several processes."""
     configure_logs()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     settings = load(os.environ[CONFIG], os.environ, {"port": int(os.environ[PORT])})
     return create_app(settings, board=Path(os.environ[BOARD]))
+
+
+def end_with_parent() -> None:
+    """A worker whose parent was killed would hold the port for ever."""
+    if parent := parent_process():
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def options() -> dict[str, Any]:
@@ -62,13 +95,13 @@ def options() -> dict[str, Any]:
     }
 
 
-async def prepare(settings: Settings) -> None:
-    """Fail here, with a sentence, rather than in a worker, with a stack."""
-    database = Database(settings.database_url)
+async def rehearse(settings: Settings) -> None:
+    """Start and stop once: what keeps the gateway from starting is told here, not by a worker with a stack."""
+    app = create_app(settings)
     try:
-        await prepare_schema(database)
+        await app.start()
     finally:
-        await database.close()
+        await app.stop()
 
 
 def configure_logs() -> None:

@@ -77,6 +77,7 @@ class Facts:
     errors: Mapping[str, frozenset[int]]  # code -> statuses
     events: frozenset[str]
     commands: Mapping[str, frozenset[str]]  # "gateway keys rotate" -> its options
+    metrics: frozenset[str]
     settings: Mapping[str, frozenset[str]]  # table -> keys
     version: str
 
@@ -113,12 +114,14 @@ def gather_facts() -> Facts:
     from gateway import events
     from gateway.cli import gateway as program
     from gateway.settings import keys
+    from gateway.web.metrics import FAMILIES
 
     return Facts(
         routes=frozenset(registered_routes()),
         errors=error_codes(),
         events=frozenset(events.NAMES),
         commands=dict(walk_commands(program, "gateway")),
+        metrics=frozenset(FAMILIES),
         settings={
             "gateway": frozenset(keys.GATEWAY),
             "providers": frozenset(keys.PROVIDER),
@@ -221,6 +224,12 @@ def check_commands(tree: Tree, facts: Facts) -> Iterator[str]:
         yield from (
             f"{OPERATIONS}: {command} has no {option}" for option in sorted(named - facts.commands[command] - GENERAL)
         )
+
+
+def check_metrics(tree: Tree, facts: Facts) -> Iterator[str]:
+    told = set(re.findall(r"`((?:gateway|process)_[a-z_]+)`", section(tree.page(OPERATIONS), "Metrics")))
+    yield from (f"{OPERATIONS}: nothing about {name}" for name in sorted(facts.metrics - told))
+    yield from (f"{OPERATIONS}: {name} is not counted" for name in sorted(told - facts.metrics))
 
 
 def check_links(tree: Tree, _facts: Facts) -> Iterator[str]:
@@ -359,6 +368,7 @@ CHECKS: tuple[Check, ...] = (
     check_error_codes,
     check_event_names,
     check_commands,
+    check_metrics,
     check_links,
     check_shell_blocks,
     check_code_blocks,

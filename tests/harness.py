@@ -13,6 +13,7 @@ import httpx2
 import uvicorn
 from sqlalchemy import Connection, create_engine, text
 
+from gateway import serve
 from gateway.app import Gateway, create_app
 from gateway.settings import Settings
 from gateway.settings.load import build
@@ -79,7 +80,8 @@ def running(settings: Settings, **options: Any) -> Iterator[Running]:
 
 @contextmanager
 def serving(app: Any, port: int) -> Iterator[None]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="on", loop="asyncio")
+    options = serve.options() | {"loop": "asyncio"}
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

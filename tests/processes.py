@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from harness import SECRET, Running, World, free_port
 from signed_in import add_account
 
 from gateway import sessions
@@ -23,6 +22,8 @@ from gateway.app import create_app
 from gateway.db import Database
 from gateway.settings import load
 from gateway.testing import Client, Google, Microsoft
+
+from harness import SECRET, Running, World, free_port
 
 LIFE = 180  # seconds after which a process ends by itself, whatever becomes of the test
 PATIENCE = 60  # seconds for anything a process is waited for
@@ -88,17 +89,20 @@ def run(*arguments: str, folder: Path, **environ: str) -> Command:
     return started
 
 
-def await_answer(server: Command, url: str) -> None:
-    """Wait until a server answers at all."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        assert server.process.poll() is None, f"it ended:\n{server.err}"
-        try:
-            httpx2.get(url, timeout=5, trust_env=False)
-            return
-        except httpx2.TransportError:
-            assert time.monotonic() < deadline, f"it did not start:\n{server.err}"
-            time.sleep(0.05)
+def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"this has not come to hold within {seconds} s"
+        time.sleep(0.02)
+
+
+def answers(server: Command, url: str) -> bool:
+    """Whether a server that should be running answers yet."""
+    assert server.process.poll() is None, f"it has ended:\n{server.err}"
+    try:
+        return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 class Server(Running):
@@ -139,7 +143,7 @@ class Site(World):
         where = ("--config", str(self.config), "--port", str(port))
         with command("serve", *where, *arguments, folder=self.config.parent, **environ) as started:
             server = Server(self, started, port)
-            await_answer(started, f"{server.url}/health/live")
+            wait_until(lambda: answers(started, f"{server.url}/health/live"))
             yield server
 
     def run(self, *arguments: str) -> Command:
@@ -165,7 +169,9 @@ class Site(World):
 
 
 @contextmanager
-def site(database_url: str, folder: Path, *, microsoft: Mapping[str, Any] | None = None, **gateway: Any) -> Iterator[Site]:
+def site(
+    database_url: str, folder: Path, *, microsoft: Mapping[str, Any] | None = None, **gateway: Any
+) -> Iterator[Site]:
     """A site whose stand-ins sign in whoever is next, at once. `microsoft`: further keys of that provider."""
     port = free_port()
     url = f"http://localhost:{port}"

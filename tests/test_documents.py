@@ -83,6 +83,12 @@ BROKEN: tuple[tuple[Check, Callable[[], Tree], str], ...] = (
         lambda: changed(OPERATIONS, "`--workers` (1)", "`--workers`, `--fast`"),
         "has no --fast",
     ),
+    (
+        documents.check_metrics,
+        lambda: changed(OPERATIONS, "`gateway_errors_total`", ""),
+        "nothing about gateway_errors",
+    ),
+    (documents.check_metrics, lambda: changed(OPERATIONS, "`gateway_errors_total`", "`gateway_x`"), "gateway_x is not"),
     (documents.check_links, lambda: added("README.md", "[gone](docs/gone)"), "docs/gone leads nowhere"),
     (documents.check_links, lambda: added(HTTP, "[gone](errors.md#gone)"), "errors.md#gone names no heading there"),
     (documents.check_links, lambda: added(HTTP, "[gone](#gone)"), "#gone names no heading there"),

@@ -251,6 +251,16 @@ async def test_connections_that_the_server_cut_are_not_noticed(postgres_url: str
     assert kinds(outcomes) == ["Rotated", "Rotated"]
 
 
+async def deadlocks(url: str) -> int:
+    """How many the server has broken in this database: a second try would hide them."""
+    database = Database(url)
+    async with database.read() as connection:
+        query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        counted = await connection.scalar(text(query))
+    await database.close()
+    return int(counted or 0)
+
+
 @pytest.mark.postgres
 async def test_two_processes_on_the_same_sessions_agree(postgres_url: str) -> None:
     databases = [Database(postgres_url) for _ in range(2)]
@@ -264,6 +274,7 @@ async def test_two_processes_on_the_same_sessions_agree(postgres_url: str) -> No
             assert one.session == other.session
     for database in databases:
         await database.close()
+    assert await deadlocks(postgres_url) == 0
 
 
 @pytest.mark.postgres
@@ -294,3 +305,4 @@ async def test_refreshing_while_sessions_end_and_accounts_sign_out(postgres_url:
     for database in databases:
         await database.close()
     assert [one for one in seen if not isinstance(one, Renewed | Unknown | Reused)] == []
+    assert await deadlocks(postgres_url) == 0

@@ -130,7 +130,7 @@ def held(account: Account | None) -> Account:
 def told(name: events.EventName, account: Account, ended: int | None = None) -> Event:
     detail: dict[str, object] = {"by": BY_OPERATOR}
     if ended is not None:
-        detail["sessions"] = ended
+        detail["count"] = ended
     return Event(name, account.id, None, None, detail)
 
 

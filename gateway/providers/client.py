@@ -18,7 +18,6 @@ from authlib.integrations.base_client.async_app import AsyncOAuth2Mixin
 from authlib.integrations.base_client.sync_app import BaseApp
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-import gateway
 from gateway.errors import (
     GatewayError,
     IssuerMismatch,
@@ -51,6 +50,7 @@ SIGN_IN_LIMIT = 4.4  # seconds for everything between the callback and the ident
 USERINFO_LIMIT = 2.0  # seconds of those
 RESERVE = 0.2  # seconds kept back from userinfo, so that a slow one does not cost the sign-in
 
+USER_AGENT = "login-gateway"
 AUTH_METHOD = "gateway"  # the name that our client authentication has towards Authlib
 
 log = logging.getLogger("gateway.providers")
@@ -81,7 +81,6 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
         transport: Transport,
         **options: Any,
     ) -> None:
-        user_agent = f"login-gateway/{gateway.__version__}"
         super().__init__(
             framework,
             name,
@@ -95,7 +94,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             },
             client_auth_methods=[(AUTH_METHOD, self._authenticate)],
             compliance_fix=read_answers_ourselves,
-            user_agent=user_agent,
+            user_agent=USER_AGENT,
             **options,
         )
         self.name = name
@@ -103,7 +102,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
         self.redirect_uri = f"{public_url}/auth/{name}/callback"
         self._rules = load_rules(settings)
         self._transport = transport
-        self._http = open_client(transport, user_agent)
+        self._http = open_client(transport, USER_AGENT)
         self._metadata: Kept[Metadata] = Kept(self._load_metadata, what=f"{name}: discovery", clock=clock)
         self._keys = KeySet(self._load_keys, what=f"{name}: keys", clock=clock)
         opener = Opener(self._keys, settings.id_token_algs)

@@ -143,7 +143,7 @@ def parse(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def read_part(part: str) -> dict[str, Any]:
-    value = json.loads(urlsafe_b64decode(part.encode("ascii")).decode("latin-1"), object_pairs_hook=unique)
+    value = json.loads(urlsafe_b64decode(part.encode("ascii")).decode("utf-8"), object_pairs_hook=unique)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value

@@ -155,13 +155,18 @@ def process() -> dict[Key, float]:
 def may_read(parts: Parts, scope: Scope) -> bool:
     """Whether the client's address lies in a network that `metrics` names.
 
-    A proxy that is not trusted speaks for somebody unknown, also when it runs on this machine.
+    Whom a proxy speaks for that is not trusted is unknown, also when it runs on this machine; and so is a client
+    that cannot be told from the proxy.
     """
     trusted = parts.settings.trusted_proxies
-    if not addresses.is_proxied(scope, trusted) and any(name in FORWARDING for name, _ in scope["headers"]):
-        return False
     client = addresses.parse(addresses.client_ip(scope, trusted))
-    return client is not None and addresses.is_trusted(client, parts.settings.metrics)
+    if client is None:
+        return False
+    if any(name in FORWARDING for name, _ in scope["headers"]) and (
+        not addresses.is_proxied(scope, trusted) or addresses.is_trusted(client, trusted)
+    ):
+        return False
+    return addresses.is_trusted(client, parts.settings.metrics)
 
 
 async def metrics(request: Request) -> Response:

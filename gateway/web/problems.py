@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway.db import is_outage
@@ -36,7 +38,6 @@ ERROR = "gateway.error"  # where the code of the error stands in the scope, for 
 
 HTTP_FAULTS: dict[int, type[RequestFault]] = {
     404: NotFound,
-    405: MethodNotAllowed,
     413: TooLarge,
     415: UnsupportedMediaType,
 }
@@ -81,6 +82,8 @@ def challenge(error: GatewayError) -> list[tuple[str, str]]:
             return [("WWW-Authenticate", f'Bearer error="{error.code}"')]
         case RateLimited():
             return [("Retry-After", str(error.retry_after))]
+        case MethodNotAllowed():
+            return [("Allow", ", ".join(error.allowed))]
         case _:
             return []
 
@@ -106,11 +109,19 @@ async def on_gateway_error(request: Request, error: Exception) -> Response:
     return answer(request.scope, error)
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own 404, 405 and the like, in our shape."""
-    assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
-    fault = HTTP_FAULTS.get(error.status_code, RequestFault)()
-    response = answer(request.scope, fault)
-    for name, value in (error.headers or {}).items():
-        response.headers[name] = value
-    return response
+def on_http_exceptions(routes: Iterable[Route]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Starlette's own 404, 405 and the like, in our shape.
+
+    A 405 names every method of the address (RFC 9110 section 15.5.6); Starlette knows only those of one route.
+    """
+    methods: dict[str, set[str]] = defaultdict(set)
+    for route in routes:
+        methods[route.path] |= route.methods or set()
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
+        if error.status_code == 405:
+            return answer(request.scope, MethodNotAllowed(allowed=methods[request.scope["route"].path]))
+        return answer(request.scope, HTTP_FAULTS.get(error.status_code, RequestFault)())
+
+    return on_http_exception

@@ -120,7 +120,7 @@ async def read_answer(request: Request, provider: ProviderClient) -> fields.Fiel
     if request.method == "GET":
         return fields.query(request.scope)
     if not posts(provider):
-        raise MethodNotAllowed("this provider does not post its answers")
+        raise MethodNotAllowed("this provider does not post its answers", allowed=("GET", "HEAD"))
     body = await fields.read_body(request.receive, fields.LIMIT)
     return fields.form(request.scope["headers"], body)
 

@@ -15,11 +15,12 @@ from html.parser import HTMLParser
 from typing import Any
 
 import httpx2
-from harness import Running, settings_for
 from sqlalchemy import create_engine, text
 
 from gateway.app import create_app
 from gateway.testing import Client, StandIn, serve
+
+from harness import Running, settings_for
 
 NAME = "op"  # of the provider in the gateway's settings
 CLIENT_ID = "conformance"

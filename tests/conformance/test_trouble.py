@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from harness import free_port
 from suite import NAME, SESSION_COOKIES, Conduct, Run, assert_nobody_came_in, assert_signed_in, error_of
 
 from gateway.testing import Behaviour, Client, StandIn, answers, serve
 from gateway.testing.behaviour import Answer, put
+
+from harness import free_port
 
 LIMIT = 5  # seconds a person waits at most before being told; a request that takes longer raises
 

@@ -45,19 +45,25 @@ class Clock:
 
 
 @cache
+def made(kind: str, size: Any, number: int) -> Any:
+    """Keys take a while to make, so tests share them."""
+    kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+    return kinds[kind].generate_key(size)
+
+
 def rsa(number: int = 0) -> RSAKey:
-    """Keys take a while to make, so tests share them by number."""
-    return RSAKey.generate_key(2048)
+    key: RSAKey = made("RSA", 2048, number)
+    return key
 
 
-@cache
 def ec(number: int = 0, curve: str = "P-256") -> ECKey:
-    return ECKey.generate_key(curve)
+    key: ECKey = made("EC", curve, number)
+    return key
 
 
-@cache
 def okp(curve: str = "Ed25519") -> OKPKey:
-    return OKPKey.generate_key(curve)  # type: ignore[arg-type]  # any of its curves
+    key: OKPKey = made("OKP", curve, 0)
+    return key
 
 
 def public(key: Key, **members: object) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def test_finish_sends_code_verifier_and_the_same_redirect_uri() -> None:
 async def test_requests_say_who_we_are() -> None:
     op = Op()
     await finish(op.client())
-    assert {call.headers["User-Agent"].partition("/")[0] for call in op.calls} == {"login-gateway"}
+    assert {call.headers["User-Agent"] for call in op.calls} == {"login-gateway"}
 
 
 async def test_id_token_comes_along_for_a_provider_with_an_end_session_page() -> None:

@@ -1,0 +1,98 @@
+"""The paths that are measured: whom they ask, what their clients say, and the ratio that is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .clients import Each, Renew, RenewCookies, Repeat, SignIn, Start, request
+from .load import Client
+from .provider import address_of
+from .stage import Gate
+
+AT_ONCE = (1, 16, 64)
+NEW_TOKENS = 9_000  # more than a second's worth of any server
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """`gate` names the gateway that is asked; `mark` is the ratio to a bare request's rate that is aimed at, at most
+    connections. `clients` makes so many clients for so many seconds."""
+
+    name: str
+    gate: str
+    clients: Callable[[Gate, int, float], Sequence[Client]]
+    mark: float | None = None
+    at_once: tuple[int, ...] = AT_ONCE
+    mark_p99: float | None = None  # seconds
+
+
+def bare_clients(count: int) -> list[Client]:
+    return [Repeat(request("GET", "/bare"), b"\r\n\r\nok")] * count
+
+
+def with_cookie(token: str, path: str = "/auth/verify") -> bytes:
+    return request("GET", path, {"Cookie": f"gateway={token}"})
+
+
+def with_bearer(token: str, path: str = "/auth/verify") -> bytes:
+    return request("GET", path, {"Authorization": f"Bearer {token}"})
+
+
+def named(subject: str) -> bytes:
+    return f"\r\nx-auth-request-user: {subject}\r\n".encode()
+
+
+def verify_cookie(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [Repeat(with_cookie(one.pair.access_token), named(one.subject)) for one in gate.signed_in(count)]
+
+
+def verify_bearer(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [Repeat(with_bearer(one.pair.access_token), named(one.subject)) for one in gate.signed_in(count)]
+
+
+def verify_new(gate: Gate, count: int, seconds: float) -> list[Client]:
+    each = int(NEW_TOKENS * seconds / count)
+    return [
+        Each(
+            [with_cookie(token) for token in gate.access_tokens(number, each)],
+            named(str(gate.people[number].account_id)),
+        )
+        for number in range(count)
+    ]
+
+
+def renew(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [Renew(one.pair.refresh_token) for one in gate.signed_in(count)]
+
+
+def renew_cookies(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    origin = gate.parts.origin
+    return [RenewCookies(origin, one.pair.access_token, one.pair.refresh_token) for one in gate.signed_in(count)]
+
+
+def start(_gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [Start()] * count
+
+
+def me(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    people = gate.signed_in(count)
+    return [Repeat(with_bearer(one.pair.access_token, "/auth/me"), one.subject.encode()) for one in people]
+
+
+def sign_in(_gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [SignIn(address_of(number)) for number in range(count)]
+
+
+PATHS = (
+    Path("GET /auth/verify, cookie", "postgresql", verify_cookie, 1.4, mark_p99=0.008),
+    Path("GET /auth/verify, Bearer", "postgresql", verify_bearer, 1.4, mark_p99=0.008),
+    Path("GET /auth/verify, every token new", "postgresql", verify_new, 0.25),
+    Path("GET /auth/verify, with the access log", "logging", verify_cookie, at_once=(64,)),
+    Path("POST /auth/token, PostgreSQL", "postgresql", renew, 0.28, mark_p99=0.025),
+    Path("POST /auth/token, SQLite", "sqlite", renew, 0.25),
+    Path("POST /auth/refresh, PostgreSQL", "postgresql", renew_cookies),
+    Path("GET /auth/google/login", "postgresql", start, 0.80),
+    Path("GET /auth/me", "postgresql", me, 0.22),
+    Path("whole sign-in", "postgresql", sign_in, 0.045, at_once=(32,)),
+)

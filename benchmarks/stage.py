@@ -1,0 +1,185 @@
+"""The stage: the servers of a run, and the people who are signed in to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import migrate, sessions
+from gateway.accounts import SignupPolicy
+from gateway.app import create_app
+from gateway.events import NOWHERE
+from gateway.flows.admit import Newcomer, Terms, admit_once
+from gateway.flows.renew import Pair
+from gateway.identity import Identity
+from gateway.settings import load
+from gateway.web.parts import Parts
+
+from . import databases
+from .processes import OTHER_CORE, SERVER_CORE, Process, free_port, running
+from .provider import CLIENT_ID, SECRET, address_of
+
+PEOPLE = 64
+DAY = 86_400
+
+CONFIG = """
+[gateway]
+public_url = "{url}"
+database_url = {database}
+secret_keys = ["an-obviously-fake-secret-key-for-benchmarks-only"]
+rate_limits = false  # all the load comes from one address
+
+[providers.google]
+preset = "google"
+discovery_url = "{provider}/.well-known/openid-configuration"
+issuer = "{provider}"
+client_id = "{client_id}"
+client_secret = "{secret}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody with a session: what their next request brings."""
+
+    subject: str
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gateway process, and beside it the parts that make sessions and tokens which it believes."""
+
+    process: Process
+    provider: Process
+    parts: Parts
+    runner: asyncio.Runner
+    people: Sequence[sessions.Session]
+
+    def signed_in(self, count: int) -> list[SignedIn]:
+        """The first `count` people with their newest tokens."""
+        return self.runner.run(self._signed_in(count))
+
+    async def _signed_in(self, count: int) -> list[SignedIn]:
+        now, issuer, found = self.parts.now(), self.parts.renewal.issuer, []
+        async with self.parts.database.read() as connection:
+            for one in self.people[:count]:
+                session = await sessions.get(connection, one.id, now)
+                assert session is not None, "a session has ended"
+                found.append(SignedIn(str(session.account_id), issuer.issue(session, now)))
+        return found
+
+    def access_tokens(self, person: int, count: int) -> list[str]:
+        """New access tokens of one person: no server has seen them."""
+        session, issuer, now = self.people[person], self.parts.renewal.issuer, self.parts.now()
+        return [issuer.issue(session, now).access_token for _ in range(count)]
+
+    def settle(self) -> None:
+        """Have every process on its core."""
+        if self.parts.database.dialect == "postgresql":
+            databases.keep_off_the_server_core(str(self.parts.settings.database_url))
+
+
+async def prepare(parts: Parts) -> list[sessions.Session]:
+    """Schema, signing keys, and people as so many first sign-ins would leave them."""
+    await migrate.upgrade(parts.settings.database_url)
+    await parts.keyring.ensure()
+    terms, now = Terms(SignupPolicy(), 90 * DAY), int(time.time())
+    issuer, people = parts.settings.providers["google"].issuer, []
+    async with parts.database.write() as connection:
+        for number in range(PEOPLE):
+            identity = Identity(
+                "google", issuer, f"seeded-{number}", f"seeded-{address_of(number)}", True, name=f"Person {number}"
+            )
+            admission = await admit_once(connection, parts.sealer, Newcomer(identity), terms, NOWHERE, now)
+            assert admission.session is not None
+            people.append(admission.session)
+    return people
+
+
+def python(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+class Stage:
+    """Starts servers; whatever it started has ended when its block has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def bare(self) -> Process:
+        return self._stack.enter_context(bare(self._folder))
+
+    def postgresql(self, server: str) -> str:
+        """The URL of a database that goes with the stage. Raises NoServer."""
+        return self._stack.enter_context(databases.postgresql(server))
+
+    def sqlite(self, name: str = "gateway") -> str:
+        return f"sqlite:///{self._folder / name}.db"
+
+    def gate(self, name: str, database_url: str, *, log_level: str = "warning") -> Gate:
+        """A gateway on this database, with a provider and people of its own."""
+        return self._stack.enter_context(gate(self._folder / name, database_url, log_level))
+
+
+@contextmanager
+def bare(folder: Path) -> Iterator[Process]:
+    port = free_port()
+    command = python("benchmarks.bare", port)
+    with running(command, port, "/bare", core=SERVER_CORE, log=folder / "bare.log") as process:
+        yield process
+
+
+@contextmanager
+def gate(folder: Path, database_url: str, log_level: str) -> Iterator[Gate]:
+    folder.mkdir()
+    port, provider_port = free_port(), free_port()
+    url = f"http://localhost:{port}"
+    write_config(folder, url, database_url, f"http://127.0.0.1:{provider_port}")
+    parts = create_app(load(folder / "providers.toml", {})).parts
+    standing_in = python("benchmarks.provider", provider_port, PEOPLE, url)
+    with (
+        asyncio.Runner() as runner,
+        running(
+            standing_in,
+            provider_port,
+            "/.well-known/openid-configuration",
+            core=OTHER_CORE,
+            log=folder / "provider.log",
+        ) as provider,
+    ):
+        people = runner.run(prepare(parts))
+        try:
+            with serving(folder, port, log_level) as process:
+                yield Gate(process, provider, parts, runner, people)
+        finally:
+            runner.run(parts.database.close())
+
+
+@contextmanager
+def serving(folder: Path, port: int, log_level: str = "warning") -> Iterator[Process]:
+    """`gateway serve` with the configuration in this folder, one worker."""
+    command = python("gateway", "serve", "--config", folder / "providers.toml", "--port", port)
+    environ = {"GATEWAY_LOG_LEVEL": log_level}
+    log = folder / "gateway.log"
+    with running(command, port, "/health/live", core=SERVER_CORE, log=log, environ=environ) as process:
+        yield process
+
+
+def write_config(folder: Path, url: str, database_url: str, provider: str) -> None:
+    values = {"url": url, "database": json.dumps(database_url), "provider": provider}
+    text = CONFIG.format(**values, client_id=CLIENT_ID, secret=SECRET)
+    (folder / "providers.toml").write_text(text)
