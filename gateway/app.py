@@ -98,6 +98,9 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # before it was accepted: the server answers 403
+            return
         try:
             if not self._started:
                 await self.start()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +16,7 @@ from .db import Database
 
 log = logging.getLogger("gateway.housekeeping")
 
+PATIENCE = 5  # seconds that work under way may take at the end
 BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
 SPREAD = random.SystemRandom()  # so that workers do not all do it at once
 EVENTS_KEPT = 180 * 86400  # seconds
@@ -51,10 +53,14 @@ async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[
             return total
 
 
-async def keep_doing(chore: Chore) -> None:
-    """Do the chore for ever. A failure is logged and tried again next time; nothing that serves depends on it."""
+async def keep_doing(chore: Chore, ending: asyncio.Event) -> None:
+    """Do the chore until the end. A failure is logged and tried again next time; nothing that serves depends on it."""
     while True:
-        await asyncio.sleep(chore.every * SPREAD.uniform(0.8, 1.2))
+        pause = chore.every * random.uniform(0.8, 1.2)  # noqa: S311  spreads workers, hides nothing
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), pause)
+        if ending.is_set():
+            return
         try:
             await chore.work()
         except Exception:
@@ -66,13 +72,20 @@ class Housekeeping:
 
     def __init__(self, chores: list[Chore]) -> None:
         self._chores = chores
+        self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(keep_doing(chore), name=chore.name) for chore in self._chores]
+        self._ending.clear()
+        self._tasks = [asyncio.create_task(keep_doing(chore, self._ending), name=chore.name) for chore in self._chores]
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        """Let what is under way finish, within limits: a statement cut short leaves a connection behind."""
+        self._ending.set()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=PATIENCE)
+        for task in late:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*late, return_exceptions=True)
         self._tasks = []

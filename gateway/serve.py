@@ -86,6 +86,7 @@ def options() -> dict[str, Any]:
     return {
         "loop": "uvloop" if sys.platform != "win32" else "auto",
         "http": "httptools",
+        "ws": "none",
         "lifespan": "on",
         "access_log": False,
         "log_config": None,

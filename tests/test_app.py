@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -33,12 +35,18 @@ def test_below_a_path(sqlite_url: str) -> None:
 
 
 def test_mounted_in_another_application(sqlite_url: str) -> None:
-    """Without the other application's help: it knows nothing of our lifespan."""
+    """It starts with the first request; the other application only has to end it."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await ours.stop()
+
     port = harness.free_port()
     settings = harness.settings_for(sqlite_url, port=port, public_url=f"http://localhost:{port}/login")
     ours = create_app(settings)
     hello = Route("/hello", lambda _: PlainTextResponse("hello"))
-    theirs = Starlette(routes=[hello, Mount("/login", ours)])
+    theirs = Starlette(routes=[hello, Mount("/login", ours)], lifespan=lifespan)
     with harness.serving(theirs, port), httpx2.Client(base_url=f"http://localhost:{port}", trust_env=False) as browser:
         assert browser.get("/hello").text == "hello"
         assert browser.get("/login/health/ready").json()["status"] == "ok"

@@ -115,16 +115,16 @@ def counters(draw: st.DrawFn) -> Counters:
         parent=draw(st.integers(-1, current - 1)),
         rotated_at=draw(MOMENTS),
         last_used_at=draw(MOMENTS),
-        expires_at=draw(st.sampled_from([NOW - 1, NOW, NOW + 1, NOW + DAY])),
-        client_id=draw(st.sampled_from(["gateway", "gateway", "app"])),
-        ended_at=draw(st.sampled_from([None, None, None, NOW - 5])),
+        expires_at=draw(st.sampled_from([NOW + DAY] * 5 + [NOW - 1, NOW, NOW + 1])),
+        client_id=draw(st.sampled_from(["gateway"] * 5 + ["app"])),
+        ended_at=draw(st.sampled_from([None] * 5 + [NOW - 5])),
     )
 
 
 PRESENTATIONS = st.lists(
-    st.tuples(counters() | st.none(), st.integers(0, 8), st.sampled_from(["gateway", "gateway", "app"])),
+    st.tuples(counters() | st.none(), st.integers(0, 8), st.sampled_from(["gateway"] * 5 + ["app"])),
     min_size=1,
-    max_size=8,
+    max_size=12,
 )
 
 

@@ -86,7 +86,7 @@ class Opener:
         alg, kid = self._check_header(header, types)
         keys = await self._keys.find(kid, alg, came)
         key = self._signer(token, keys)
-        if key is None and kid is None:
+        if key is None and (kid is None or (keys and all(tried.kid is None for tried in keys))):
             key = await self._signer_after_rotation(token, alg, keys, came)
         if key is None:
             raise InvalidIdToken("no key of the provider has made the signature" if keys else "unknown or unfit key")
@@ -95,7 +95,7 @@ class Opener:
     async def _signer_after_rotation(
         self, token: str, alg: str, tried: tuple[ProviderKey, ...], came: Came
     ) -> ProviderKey | None:
-        """Without `kid` a rotation shows only in a signature that nothing fits."""
+        """Without `kid`, in token or keys, a rotation shows only in a signature that nothing fits."""
         known = {key.thumbprint for key in tried}
 
         def unseen(keys: tuple[ProviderKey, ...]) -> tuple[ProviderKey, ...]:

@@ -112,8 +112,9 @@ class KeySet:
         Raises a ProviderFault where there are no keys, or where the set cannot be asked about an unknown one.
         """
         keys = await self._kept.get()
-        if kid is None or any(key.kid in (kid, None) for key in keys):
-            return candidates(keys, kid, alg)
+        found = candidates(keys, kid, alg)
+        if found or kid is None or any(key.kid == kid for key in keys):
+            return found
         if await self.renew(came, lambda keys: any(key.kid == kid for key in keys)):
             return candidates(self._kept.value or (), kid, alg)
         return ()

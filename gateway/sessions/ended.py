@@ -55,6 +55,7 @@ class EndedSessions:
         self._known_at: float | None = None  # steady time
         self._failing = False
         self._task: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     def has(self, session_id: UUID | str) -> bool:
         """Whether this session has ended, as far as anybody has told us."""
@@ -77,13 +78,14 @@ class EndedSessions:
     async def start(self) -> None:
         """Read once, then go on reading. Does not fail: what it cannot read makes it not trustworthy."""
         await self.refresh()
+        self._ending.clear()
         self._task = asyncio.create_task(self._run(), name="ended-sessions")
 
     async def stop(self) -> None:
+        """Let a reading under way finish, which takes TIME_LIMIT at most: cut short, it leaves a connection behind."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            self._ending.set()
+            await self._task
             self._task = None
 
     async def refresh(self) -> None:
@@ -109,6 +111,7 @@ class EndedSessions:
         self._turned_at = min(self._turned_at, now)  # a clock that was set back
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), self._interval)
             await self.refresh()

@@ -106,7 +106,9 @@ def write_certificate(folder: Path, key: RSAKey) -> tuple[str, bytes]:
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.not_valid_before(start).not_valid_after(start + datetime.timedelta(days=900))
-    certificate = builder.public_key(key.public_key).sign(key.private_key, SHA256())  # type: ignore[arg-type]  # private
+    private = key.private_key
+    assert private is not None
+    certificate = builder.public_key(key.public_key).sign(private, SHA256())
     path = folder / "certificate.pem"
     path.write_bytes(certificate.public_bytes(encoding=Encoding.PEM))
     return str(path), certificate.fingerprint(SHA256())

@@ -100,6 +100,14 @@ async def test_a_token_with_kid_where_the_set_has_none() -> None:
     assert (await finish(op.client())).identity.subject == "ada-1"
 
 
+async def test_a_token_with_a_new_kid_where_some_keys_have_none() -> None:
+    op = Op(keys=without_kid(rsa(), ec()))
+    client = op.client()
+    await client.warm()
+    op.keys, op.key = [*without_kid(rsa()), public(rsa(1), kid="one")], rsa(1)
+    assert (await finish(client)).identity.subject == "ada-1"
+
+
 async def test_a_kid_used_again_means_the_new_key() -> None:
     op = Op()
     client = op.client()

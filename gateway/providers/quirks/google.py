@@ -20,7 +20,7 @@ class Google(OpenID):
     def owns(self, issuer: str) -> bool:
         return any(same_issuer(spelling, issuer) for spelling in spellings(self.settings.issuer))
 
-    def check_issuer(self, claims: Claims, key: ProviderKey, metadata: Metadata) -> str:  # noqa: ARG002
+    def check_issuer(self, claims: Claims, key: ProviderKey, metadata: Metadata) -> str:  # noqa: ARG002  the rule's form
         if claims.get("iss") not in spellings(metadata.issuer):
             raise InvalidIdToken("iss is not the provider's issuer in either spelling")
         return metadata.issuer
