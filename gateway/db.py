@@ -43,7 +43,9 @@ def is_outage(error: BaseException) -> bool:
 class Database:
     """Owns the engine of one process. `write()` is one transaction, `read()` is for single statements."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, foreign_keys: bool = True) -> None:
+        """`foreign_keys=False` is for migrations: SQLite changes a table by making it anew, and dropping the old one
+        would delete whatever refers to it."""
         self.url = normalise(url)
         self.dialect: Literal["sqlite", "postgresql"] = (
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
@@ -52,7 +54,7 @@ class Database:
             self.engine = create_async_engine(
                 self.url, connect_args={"timeout": BUSY_TIMEOUT / 1000}, hide_parameters=True
             )
-            listen_sqlite(self.engine)
+            listen_sqlite(self.engine, foreign_keys=foreign_keys)
             self._writer = self.engine.execution_options(immediate=True)
             self._reader = self.engine
         else:
@@ -108,7 +110,7 @@ class Database:
         await self.engine.dispose()
 
 
-def listen_sqlite(engine: AsyncEngine) -> None:
+def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -118,7 +120,7 @@ def listen_sqlite(engine: AsyncEngine) -> None:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            "foreign_keys=ON",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
             f"busy_timeout={BUSY_TIMEOUT}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -56,7 +56,7 @@ async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[
 async def keep_doing(chore: Chore, ending: asyncio.Event) -> None:
     """Do the chore until the end. A failure is logged and tried again next time; nothing that serves depends on it."""
     while True:
-        pause = chore.every * random.uniform(0.8, 1.2)  # noqa: S311  spreads workers, hides nothing
+        pause = chore.every * SPREAD.uniform(0.8, 1.2)
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), pause)
         if ending.is_set():

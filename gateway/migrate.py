@@ -49,12 +49,14 @@ async def upgrade(url: str) -> None:
 
 async def move(url: str, revision: str) -> None:
     """Upgrade or downgrade to a revision, in one transaction."""
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, foreign_keys=False)
     try:
         async with database.write() as connection:
             if database.dialect == "postgresql":
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             await connection.run_sync(run, revision)
+            if database.dialect == "sqlite" and (await connection.execute(text("PRAGMA foreign_key_check"))).first():
+                raise RuntimeError("the migration leaves rows that refer to nothing")
     finally:
         await database.close()
 
