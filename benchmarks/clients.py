@@ -13,11 +13,12 @@ from .load import HEAD_END, Ask, Talk, Wrong
 GATEWAY, PROVIDER = 0, 1
 SET_COOKIE = re.compile(rb"\r\nset-cookie: ([^=]+)=([^;\r]*)")
 LOCATION = re.compile(rb"\r\nlocation: ([^\r]*)")
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def request(method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
-    lines = {"Host": "localhost", **(headers or {}), **({"Content-Length": str(len(body))} if body else {})}
+    lines = {"Host": "localhost", "User-Agent": AGENT, **(headers or {}), **({"Content-Length": str(len(body))} if body else {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
 

@@ -29,6 +29,7 @@ MAX_DEPTH = 4
 
 # Below WARNING these say what must not be written: Authlib the PKCE verifier, SQLAlchemy its parameters.
 QUIET = (
+    "aiosqlite",
     "alembic",
     "asyncio",
     "authlib",

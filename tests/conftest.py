@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -67,8 +68,15 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 
 @pytest.fixture
 def postgres_url(postgres_template: str) -> Iterator[str]:
+    with copied(postgres_template) as url:
+        yield url
+
+
+@contextmanager
+def copied(template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database like the template; dropped at the end."""
     name = f"gateway_test_{uuid.uuid4().hex[:12]}"
-    sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield database(name)
     sql(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -104,3 +112,22 @@ def world(database_url: str) -> Iterator[World]:
 def sqlite_world(sqlite_url: str) -> Iterator[World]:
     with make_world(sqlite_url) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def lasting_sqlite_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with make_world(f"sqlite:///{tmp_path_factory.mktemp('lasting') / 'gateway.db'}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lasting_postgres_world(postgres_template: str) -> Iterator[World]:
+    with copied(postgres_template) as url, make_world(url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def lasting_world(request: pytest.FixtureRequest) -> World:
+    """As `world`, but one for all tests of a module: for those that only throw things at it."""
+    made: World = request.getfixturevalue(f"lasting_{request.param}_world")
+    return made

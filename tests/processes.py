@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 from signed_in import add_account
+from sqlalchemy import create_engine, text
 
 from gateway import sessions
 from gateway.app import create_app
@@ -23,7 +24,7 @@ from gateway.db import Database
 from gateway.settings import load
 from gateway.testing import Client, Google, Microsoft
 
-from harness import SECRET, Running, World, free_port
+from harness import PLAIN, SECRET, Running, World, free_port
 
 LIFE = 180  # seconds after which a process ends by itself, whatever becomes of the test
 PATIENCE = 60  # seconds for anything a process is waited for
@@ -96,31 +97,33 @@ def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-def answers(server: Command, url: str) -> bool:
-    """Whether a server that should be running answers yet."""
-    assert server.process.poll() is None, f"it has ended:\n{server.err}"
-    try:
-        return httpx2.get(url, timeout=5, trust_env=False).status_code == 200
-    except httpx2.TransportError:
-        return False
-
-
 class Server(Running):
-    """A `gateway serve` on a port of its own; `url` is where it listens, `public_url` what it says of itself."""
+    """A `gateway serve` on a port of its own; `url` is where it listens. Every request has a fresh connection."""
 
     def __init__(self, site: Site, started: Command, port: int) -> None:
         super().__init__(site.gateway.app, f"http://localhost:{port}")
         self.command = started
-        self.public_url = site.gateway.url
+        fresh = httpx2.Limits(max_keepalive_connections=0)
+        self.client = httpx2.Client(base_url=self.url, limits=fresh, **PLAIN)
+
+    def answers(self) -> bool:
+        """Whether it answers yet; it should be running."""
+        assert self.command.process.poll() is None, f"it has ended:\n{self.command.err}"
+        try:
+            return self.client.get("/health/live").status_code == 200
+        except httpx2.TransportError:
+            return False
 
     def renew(self, token: str) -> httpx2.Response:
-        form = {"grant_type": "refresh_token", "refresh_token": token}
-        return httpx2.post(f"{self.url}/auth/token", data=form, timeout=20, trust_env=False)
+        return self.client.post("/auth/token", data={"grant_type": "refresh_token", "refresh_token": token})
 
     def verify(self, access_token: str) -> int:
-        """The status of forward auth, over a fresh connection."""
-        bearer = {"Authorization": f"Bearer {access_token}"}
-        return httpx2.get(f"{self.url}/auth/verify", headers=bearer, timeout=20, trust_env=False).status_code
+        """The status of forward auth."""
+        return self.client.get("/auth/verify", headers={"Authorization": f"Bearer {access_token}"}).status_code
+
+    def kids(self) -> frozenset[str]:
+        """The ids of the published keys."""
+        return frozenset(key["kid"] for key in self.client.get("/.well-known/jwks.json").json()["keys"])
 
 
 class Site(World):
@@ -143,12 +146,19 @@ class Site(World):
         where = ("--config", str(self.config), "--port", str(port))
         with command("serve", *where, *arguments, folder=self.config.parent, **environ) as started:
             server = Server(self, started, port)
-            wait_until(lambda: answers(started, f"{server.url}/health/live"))
-            yield server
+            with server.client:
+                wait_until(server.answers)
+                yield server
 
     def run(self, *arguments: str) -> Command:
         """Another command with the same configuration, once it has ended."""
         return run(*arguments, "--config", str(self.config), folder=self.config.parent)
+
+    def execute(self, statement: str) -> None:
+        engine = create_engine(self.settings.database_url)
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
 
     def signed_in(self, count: int) -> list[str]:
         """As many sessions of one person, made without a browser: their refresh tokens."""

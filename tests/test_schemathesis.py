@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
-from conftest import database, sql
-from harness import World, world
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 
 from gateway.web.openapi import describe
+
+from harness import World
 
 ENDS_THE_SESSION = ["signOut"]
 TAKEN = {"RefreshGrant", "ProviderAnswer", "SignOut"}  # parameters nobody knows are ignored (RFC 6749 section 3.1)
@@ -35,43 +32,35 @@ SCHEMA = schemathesis.openapi.from_dict(strict(describe("http://localhost", "gat
 
 
 @pytest.fixture(scope="module")
-def sqlite_for_all(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('schemathesis') / 'gateway.db'}"
-
-
-@pytest.fixture(scope="module")
-def postgres_for_all(postgres_template: str) -> Iterator[str]:
-    name = f"gateway_test_{uuid.uuid4().hex[:12]}"
-    sql(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield database(name)
-    sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def gate(request: pytest.FixtureRequest) -> Iterator[World]:
-    with world(request.getfixturevalue(f"{request.param}_for_all")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def token(gate: World) -> str:
-    with gate.gateway.browser() as browser:
-        gate.sign_in(browser, "google")
+def token(lasting_world: World) -> str:
+    with lasting_world.gateway.browser() as browser:
+        lasting_world.sign_in(browser, "google")
         return browser.cookies["gateway"]
 
 
-# OAuth answers a well-formed but unknown token with 400, so that what fits the schema need not be accepted.
-LEFT_OUT = [positive_data_acceptance]
+# OAuth answers a well-formed but unknown token with 400, so what fits the schema need not be accepted.
+NOT_ASKED = [positive_data_acceptance]
+# DELETE there reads "end-others" as the id of a session, which is not found.
+NOT_ASKED_OF = {"endOtherSessionsForm": [unsupported_method]}
 
 
 @SCHEMA.parametrize()
 @SOME
-def test_a_stranger_is_answered_as_described(gate: World, case: schemathesis.Case) -> None:
-    case.call_and_validate(base_url=gate.gateway.url, excluded_checks=LEFT_OUT)
+def test_a_stranger_is_answered_as_described(lasting_world: World, case: schemathesis.Case) -> None:
+    case.call_and_validate(base_url=lasting_world.gateway.url, excluded_checks=not_asked(case))
 
 
 @SCHEMA.exclude(operation_id=ENDS_THE_SESSION).parametrize()
 @SOME
-def test_somebody_signed_in_is_answered_as_described(gate: World, token: str, case: schemathesis.Case) -> None:
+def test_somebody_signed_in_is_answered_as_described(lasting_world: World, token: str, case: schemathesis.Case) -> None:
     signed_in = {"Authorization": f"Bearer {token}"}
-    case.call_and_validate(base_url=gate.gateway.url, headers=signed_in, excluded_checks=LEFT_OUT)
+    case.call_and_validate(base_url=lasting_world.gateway.url, headers=signed_in, excluded_checks=not_asked(case))
+
+
+def not_asked(case: schemathesis.Case) -> list[Any]:
+    return NOT_ASKED + NOT_ASKED_OF.get(case.operation.definition.raw["operationId"], [])
+
+
+def test_all_the_while_somebody_was_signed_in(lasting_world: World, token: str) -> None:
+    with lasting_world.gateway.api(Authorization=f"Bearer {token}") as client:
+        assert client.get("/auth/me").status_code == 200

@@ -93,6 +93,17 @@ async def test_an_end_is_remembered_as_long_as_a_token_may_live(
         assert ended.has(gone)
 
 
+async def test_an_end_shortly_before_the_generations_turn_is_remembered_as_long(
+    db: Database, ended: EndedSessions, clock: Clock
+) -> None:
+    at = NOW + LIFE + MARGIN - 2 * OVERLAP
+    gone = await end_one(db, at=at)
+    for now in range(at, at + LIFE + MARGIN, 20):
+        clock.now = now
+        await ended.refresh()
+        assert ended.has(gone)
+
+
 async def test_an_end_is_forgotten_when_all_tokens_are_dead(db: Database, ended: EndedSessions, clock: Clock) -> None:
     gone = await end_one(db)
     for later in range(0, 3 * (LIFE + MARGIN), 30):

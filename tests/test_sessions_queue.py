@@ -277,7 +277,7 @@ async def test_two_processes_on_the_same_sessions_agree(postgres_url: str) -> No
     await plan_as_for_many_rows(postgres_url)
     databases = [Database(postgres_url) for _ in range(2)]
     workers = [Rotations(database, POLICY, Clock()) for database in databases]
-    ids = await add_many(databases[0], 40)
+    ids = await add_many(databases[0], 120)
     for n in range(20):
         orders = [(one, n) for one in ids], [(one, n) for one in reversed(ids)]
         here, there = await asyncio.gather(*(present(*pair) for pair in zip(workers, orders, strict=True)))

@@ -330,8 +330,8 @@ def test_a_life_of_many_refreshes(db: Database, runner: asyncio.Runner) -> None:
 @pytest.mark.postgres
 async def test_a_refresh_changes_no_index(postgres_url: str) -> None:
     db = Database(postgres_url)
-    ids = [(await add_session(db)).id for _ in range(20)]
-    for n in range(10):
+    ids = [(await add_session(db)).id for _ in range(3)]  # few enough that their versions fit one page
+    for n in range(4):
         async with db.read() as connection:
             await rotate(connection, [Presentation(one, n, "gateway") for one in ids], NOW + n, POLICY)
     async with db.read() as connection:
@@ -339,5 +339,4 @@ async def test_a_refresh_changes_no_index(postgres_url: str) -> None:
         query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'"
         updated, in_place = (await connection.execute(text(query))).one()
     await db.close()
-    assert updated == 200
-    assert in_place >= 180  # a page that is full sends a row elsewhere now and then
+    assert (updated, in_place) == (12, 12)

@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet
 
 from gateway.testing import Client, StandIn
 
+TLS = httpx2.create_ssl_context()  # built once: it takes 30 ms, and no address here is https
 CALLBACK = "http://127.0.0.1:9/callback"
 CLIENT = Client("app", "pass:word %+é, which is long", (CALLBACK,))
 
@@ -27,7 +28,7 @@ class Walk:
     client: Client = CLIENT
     authority: str = "common"
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    browser: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=10, trust_env=False))
+    browser: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=10, trust_env=False, verify=TLS))
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import httpx2
 from gateway.errors import InvalidIdToken, ProviderError, ProviderUnavailable
 
 from .transport import BUSY, read_object
-from .words import quotable, read_token_error
+from .words import read_token_error
 
 
 def read_token_response(response: httpx2.Response) -> httpx2.Response:
@@ -37,7 +37,7 @@ def read_answer(response: httpx2.Response) -> dict[str, Any]:
 def accept(answer: dict[str, Any]) -> dict[str, str]:
     kind = answer.get("token_type")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise ProviderError(f"the token type is {quotable(str(kind))}, not Bearer")
+        raise ProviderError("the token type is not Bearer")
     access_token, id_token = answer.get("access_token"), answer.get("id_token")
     if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
         raise ProviderError("the token endpoint answered without a usable access token")

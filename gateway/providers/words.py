@@ -30,7 +30,7 @@ WORDS: Mapping[str, type[GatewayError]] = {
 }
 UNAVAILABLE = ("temporarily_unavailable", "server_error")
 
-WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+WORD = re.compile(r"[a-z_]{1,64}")  # what an authorization code in the wrong place is not
 NUMBER = re.compile(r"AADSTS(\d{4,8})")
 
 

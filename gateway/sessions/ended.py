@@ -108,7 +108,6 @@ class EndedSessions:
     def _turn(self, now: float) -> None:
         if now - self._turned_at >= self._life:
             self._old, self._young, self._turned_at = self._young, set(), now
-        self._turned_at = min(self._turned_at, now)  # a clock that was set back
 
     async def _run(self) -> None:
         while not self._ending.is_set():

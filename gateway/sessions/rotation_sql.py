@@ -85,7 +85,11 @@ def from_json() -> FromClause:
 
 
 def from_arrays() -> FromClause:
-    """The presented tokens whose sessions are there and usable, their rows locked in order."""
+    """The presented tokens whose sessions are there, their rows locked in order.
+
+    Whether a session is usable is a value here and no condition: a planner that has not seen the table yet takes
+    such conditions for selective, and then compares every row with every token.
+    """
     presented = (
         func.unnest(
             bindparam("ids", type_=ARRAY(Uuid)),
@@ -96,8 +100,8 @@ def from_arrays() -> FromClause:
         .render_derived("presented")
     )
     return (
-        select(old.id, presented.c.n, presented.c.client_id)
-        .where(old.id == presented.c.id, usable(presented.c.client_id))
+        select(old.id, presented.c.n, usable(presented.c.client_id).label("usable"))
+        .where(old.id == presented.c.id)
         .order_by(old.id)
         .with_for_update(of=sessions)
         .cte("locked")
@@ -113,7 +117,7 @@ def usable(client_id: ColumnElement[str]) -> ColumnElement[bool]:
     )
 
 
-def statement(presented: FromClause) -> Update:
+def statement(presented: FromClause, may_be_used: ColumnElement[bool]) -> Update:
     n = presented.c.n
     advances = n >= old.current
     is_parent = n == old.parent
@@ -128,7 +132,7 @@ def statement(presented: FromClause) -> Update:
     reused = and_(n < old.current, n != old.parent)
     return (
         update(sessions)
-        .where(old.id == presented.c.id, usable(presented.c.client_id))
+        .where(old.id == presented.c.id, may_be_used)
         .values(
             outcome=verdict,
             current=case((advances, n + 1), (is_parent & ~fresh, old.current + 1), else_=old.current),
@@ -146,5 +150,7 @@ def known(verdict: Verdict) -> ColumnElement[int]:
     return literal(int(verdict), SmallInteger)
 
 
-SQLITE = statement(from_json())
-POSTGRESQL = statement(from_arrays())
+presented, locked = from_json(), from_arrays()
+
+SQLITE = statement(presented, usable(presented.c.client_id))
+POSTGRESQL = statement(locked, locked.c.usable)

@@ -305,8 +305,8 @@ class StandIn:
         if call.params.get("grant_type") != "authorization_code":
             raise Refused("unsupported_grant_type", "grant_type is not authorization_code")
         grant = self.codes.redeem(call, client, self.now())
-        tokens_ = {"access_token": grant.access_token, "token_type": "Bearer", "id_token": self.id_token(grant)}
-        return JSONResponse(self.behaviour.token_response({**tokens_, **self.token_extras(grant)}), headers=NO_STORE)
+        issued = {"access_token": grant.access_token, "token_type": "Bearer", "id_token": self.id_token(grant)}
+        return JSONResponse(self.behaviour.token_response({**issued, **self.token_extras(grant)}), headers=NO_STORE)
 
     def id_token(self, grant: Grant) -> str:
         if self.behaviour.rotate_before_signing:

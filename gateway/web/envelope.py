@@ -37,6 +37,7 @@ Observe = Callable[[Scope, int, float], None]  # a request that was answered: it
 
 GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 LONGEST_PATH = 256  # characters of an unknown path in the log
+OPAQUE = re.compile(r"[^/]{25,}")  # a part of one that may be a token gone astray
 
 FALLBACK = json.dumps({"error": GatewayError.code, "error_description": GatewayError.sentence}).encode()
 
@@ -121,7 +122,7 @@ class Envelope:
             return
         fields = {
             "method": scope["method"],
-            "path": getattr(scope.get("route"), "path", None) or scope["path"][:LONGEST_PATH],
+            "path": getattr(scope.get("route"), "path", None) or OPAQUE.sub("***", scope["path"])[:LONGEST_PATH],
             "status": exchange.status,
             "ms": round(seconds * 1000, 1),
             "ip": client_ip(scope, self._trusted),

@@ -18,6 +18,7 @@ from gateway import errors
 from gateway.errors import GatewayError, NotFound
 
 from .limits import bucket_for
+from .pages import Pages
 from .parts import Parts, parts_of
 from .reference import reference
 
@@ -41,7 +42,6 @@ CALLERS: Mapping[str | None, tuple[list[Tree], tuple[str, ...]]] = {
 }
 
 
-@lru_cache(maxsize=8)
 def describe(public_url: str, access_cookie: str, refresh_cookie: str) -> Tree:
     """The description of a gateway at this address, whose cookies have these names."""
     told, shapes = read("openapi.toml"), read("openapi_schemas.toml")
@@ -56,7 +56,7 @@ def describe(public_url: str, access_cookie: str, refresh_cookie: str) -> Tree:
         "tags": [{"name": group["name"], "description": group["text"]} for group in told["groups"]],
         "paths": dict(paths),
         "components": {
-            "schemas": {name: shape(each, shapes["absent"].get(name, ())) for name, each in schemas(shapes)},
+            "schemas": {name: shape(each, shapes["absent"].get(name, [])) for name, each in shapes["schemas"].items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "session": {"type": "apiKey", "in": "cookie", "name": access_cookie},
@@ -68,10 +68,6 @@ def describe(public_url: str, access_cookie: str, refresh_cookie: str) -> Tree:
 
 def read(name: str) -> Tree:
     return tomllib.loads((resources.files("gateway.web") / name).read_text())
-
-
-def schemas(shapes: Tree) -> Iterator[tuple[str, Tree]]:
-    yield from shapes["schemas"].items()
 
 
 def operation(told: Tree, path: str, parameters: Tree) -> Tree:
@@ -184,23 +180,32 @@ def ref(name: str) -> Tree:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def description_of(parts: Parts) -> Tree:
-    """The description of this gateway. NotFound where `docs` is off."""
+def told_by(parts: Parts) -> tuple[str, str, str]:
+    """What the description of this gateway is made from. NotFound where `docs` is off."""
     if not parts.settings.docs:
         raise NotFound("docs is off")
-    return describe(parts.settings.public_url, parts.cookies.access, parts.cookies.refresh)
+    return parts.settings.public_url, parts.cookies.access, parts.cookies.refresh
+
+
+@lru_cache(maxsize=8)
+def as_json(*told: str) -> str:
+    return json.dumps(describe(*told), ensure_ascii=False)
+
+
+@lru_cache(maxsize=8)
+def as_page(pages: Pages, *told: str) -> str:
+    return pages.api(reference(describe(*told)))
 
 
 async def openapi(request: Request) -> Response:
     """GET /openapi.json."""
-    description = description_of(parts_of(request.scope))
-    return Response(json.dumps(description, ensure_ascii=False), media_type="application/json")
+    return Response(as_json(*told_by(parts_of(request.scope))), media_type="application/json")
 
 
 async def docs(request: Request) -> Response:
     """GET /docs: rendered here, without a script."""
     parts = parts_of(request.scope)
-    return HTMLResponse(parts.pages.api(reference(description_of(parts))))
+    return HTMLResponse(as_page(parts.pages, *told_by(parts)))
 
 
 routes = [Route("/openapi.json", openapi), Route("/docs", docs)]

@@ -7,10 +7,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-import suite
-from suite import Conduct, Run
 
-from gateway.testing import Behaviour, StandIn
+pytest.register_assert_rewrite("suite")
+
+import suite  # noqa: E402  its assertions explain themselves only when it is imported after the line above
+from suite import Conduct, Run  # noqa: E402  as above
+
+from gateway.testing import Behaviour, StandIn  # noqa: E402  as above
 
 
 @pytest.fixture

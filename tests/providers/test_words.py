@@ -29,7 +29,9 @@ def test_error_of_a_callback(error: str, code: str) -> None:
     assert read_refusal(error).code == code
 
 
-@pytest.mark.parametrize("error", ["<script>alert(1)</script>", "a" * 65, "line\nbreak", "ada@example.com", ""])
+@pytest.mark.parametrize(
+    "error", ["<script>alert(1)</script>", "a" * 65, "line\nbreak", "ada@example.com", "0ZnTfK4HCgyB", ""]
+)
 def test_log_repeats_only_words(error: str) -> None:
     assert read_refusal(error).cause == "the provider answered an unreadable error"
 

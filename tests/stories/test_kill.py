@@ -13,6 +13,7 @@ import httpx2
 
 from gateway.testing import Behaviour, answers
 
+from harness import PLAIN
 from processes import Server, Site, site, wait_until
 
 SESSIONS = 200
@@ -47,7 +48,7 @@ class Holder:
 
 def connect(server: Server) -> httpx2.AsyncClient:
     limits = httpx2.Limits(max_connections=SESSIONS)
-    return httpx2.AsyncClient(base_url=server.url, limits=limits, timeout=30, trust_env=False)
+    return httpx2.AsyncClient(base_url=server.url, limits=limits, **PLAIN)
 
 
 async def refresh_until_killed(server: Server, holders: list[Holder], enough: int) -> None:
