@@ -18,9 +18,11 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import schema
+from .accounts import Policy as AccountPolicy
 from .attempts import Attempts
 from .db import Database
 from .errors import CannotStart, GatewayError, Unavailable
+from .flows.admit import Desk, Terms
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
 from .housekeeping import Chore, Housekeeping, prune
@@ -38,9 +40,11 @@ from .web import (
     assets,
     entrance,
     forward_auth,
+    linking,
     logout,
     metrics,
     openapi,
+    owner,
     problems,
     sign_in,
     token,
@@ -149,6 +153,8 @@ ROUTES: Sequence[Route] = (
     *assets.routes,
     *entrance.routes,
     *account.routes,
+    *owner.routes,
+    *linking.routes,
     *logout.routes,
     *token.routes,
     *forward_auth.routes,
@@ -209,6 +215,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         keyring=keyring,
         access=access,
         refresh=refresh,
+        desk=Desk(database, sealer, terms_of(settings)),
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         sign_out=SignOut(database, ended),
         ended=ended,
@@ -222,6 +229,11 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         ),
         pages=Pages(title=urlsplit(settings.public_url).hostname or "", base=base),
     )
+
+
+def terms_of(settings: Settings) -> Terms:
+    policy = AccountPolicy(settings.signup, settings.signup_domains, settings.account_linking)
+    return Terms(policy, settings.refresh_token_max_ttl)
 
 
 def hot_paths(parts: Parts) -> HotPaths:

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import delete, select
@@ -28,6 +28,9 @@ ID = re.compile(r"[A-Za-z0-9_-]{32}")
 MAX_TARGET = 2048  # characters of a redirect target that fit the cookie
 
 
+Purpose = Literal["sign_in", "link", "join"]
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One sign-in under way. `generation` says which secret key its derived values hang on."""
@@ -36,6 +39,8 @@ class Attempt:
     provider: str
     redirect_to: str
     started_at: int  # epoch seconds
+    purpose: Purpose = "sign_in"
+    bound: str = ""  # link: the session it is for; join: the pending proof; sign_in: an invitation, if there is one
     generation: int = 0
 
     def expired(self, now: int) -> bool:
@@ -57,12 +62,21 @@ class Attempts:
             for generation in sealer.generations
         ]
 
-    def start(self, provider: str, redirect_to: str, now: int) -> Attempt:
-        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now)
+    def start(
+        self, provider: str, redirect_to: str, now: int, purpose: Purpose = "sign_in", bound: str = ""
+    ) -> Attempt:
+        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, purpose, bound)
 
     def pack(self, attempt: Attempt) -> str:
         """The cookie's value: signed, not secret."""
-        fields = [attempt.id, attempt.provider, attempt.redirect_to, attempt.started_at]
+        fields = [
+            attempt.id,
+            attempt.provider,
+            attempt.redirect_to,
+            attempt.started_at,
+            attempt.purpose,
+            attempt.bound,
+        ]
         return str(self._signers[0].dumps(fields))
 
     def unpack(self, value: str) -> Attempt | None:
@@ -88,8 +102,15 @@ class Attempts:
 
 def read(packed: Any, generation: int) -> Attempt | None:
     match packed:
-        case [str(id), str(provider), str(redirect_to), int(started_at)]:
-            return Attempt(id, provider, redirect_to, started_at, generation)
+        case [
+            str(id),
+            str(provider),
+            str(redirect_to),
+            int(started_at),
+            ("sign_in" | "link" | "join") as purpose,
+            str(bound),
+        ]:
+            return Attempt(id, provider, redirect_to, started_at, purpose, bound, generation)
         case _:
             return None
 

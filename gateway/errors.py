@@ -144,6 +144,50 @@ class AccountDisabled(Refusal):
     sentence = "This account has been disabled."
 
 
+class ReauthenticationRequired(Refusal):
+    """`provider`: the one to sign in with again."""
+
+    code = "reauthentication_required"
+    sentence = "Please confirm that it is you: sign in again first."
+
+    def __init__(self, provider: str) -> None:
+        super().__init__("the sign-in is too long ago")
+        self.provider = provider
+
+
+class IdentityTaken(Refusal):
+    code = "identity_taken"
+    status = 409
+    sentence = "This sign-in belongs to another account already."
+
+
+class LastIdentity(Refusal):
+    code = "last_identity"
+    status = 409
+    sentence = "This is the only way into the account, so it cannot be removed."
+
+
+class AccountExists(Refusal):
+    code = "account_exists"
+    status = 409
+    sentence = "There is an account with this verified address already."
+
+
+class JoinMismatch(AttemptFault):
+    """The known identity that was to be proven is not the one that came."""
+
+    code = "attempt_mismatch"
+    sentence = "You signed in with another account than the one you were asked for."
+
+
+class CannotUndo(Refusal):
+    """An operator asked to take back what cannot be taken back; the cause says why."""
+
+    code = "not_found"
+    status = 409
+    sentence = "This cannot be undone."
+
+
 class CrossSite(Refusal):
     code = "cross_site"
     sentence = "This request came from another site and was not carried out."

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
@@ -17,6 +17,18 @@ log = logging.getLogger("gateway.events")
 
 EventName = Literal[
     "account_created",
+    "identity_linked",
+    "identity_unlinked",
+    "join_offered",
+    "account_merged",
+    "account_unmerged",
+    "deletion_requested",
+    "deletion_cancelled",
+    "profile_changed",
+    "role_granted",
+    "role_withdrawn",
+    "invited",
+    "invitation_used",
     "signed_in",
     "sign_in_refused",
     "session_ended",
@@ -84,6 +96,45 @@ async def record(connection: AsyncConnection, event: Event, origin: Origin, now:
             }
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it was written. Times are epoch seconds."""
+
+    id: uuid.UUID
+    at: int
+    name: str
+    account_id: uuid.UUID | None
+    session_id: uuid.UUID | None
+    provider: str | None
+    ip: str | None
+    user_agent: str | None
+    request_id: str | None
+    detail: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in Recorded.__slots__}
+        return {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in values.items()}
+
+
+async def of_account(connection: AsyncConnection, account_id: uuid.UUID, limit: int) -> list[Recorded]:
+    """What happened to an account, newest first."""
+    mine = schema.events.c
+    query = select(schema.events).where(mine.account_id == account_id).order_by(mine.at.desc(), mine.id).limit(limit)
+    return [Recorded(**row._mapping) for row in await connection.execute(query)]
+
+
+async def since(connection: AsyncConnection, at: int, limit: int) -> list[Recorded]:
+    """What happened from a time on (epoch seconds), oldest first."""
+    query = select(schema.events).where(schema.events.c.at >= at).order_by(schema.events.c.at, schema.events.c.id)
+    return [Recorded(**row._mapping) for row in await connection.execute(query.limit(limit))]
+
+
+async def forget(connection: AsyncConnection, account_id: uuid.UUID) -> None:
+    """Take what is personal out of an account's events: where from, and with what."""
+    emptied = update(schema.events).where(schema.events.c.account_id == account_id)
+    await connection.execute(emptied.values(ip=None, user_agent=None))
 
 
 async def prune(connection: AsyncConnection, before: int, limit: int) -> int:

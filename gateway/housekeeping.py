@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import attempts, events, sessions
+from . import attempts, events, pending, sessions
 from .db import Database
+from .flows.own import delete_due
 
 log = logging.getLogger("gateway.housekeeping")
 
 PATIENCE = 5  # seconds that work under way may take at the end
+FEW = 20  # accounts per transaction; each takes many rows with it
 BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
 SPREAD = random.SystemRandom()  # so that workers do not all do it at once
 EVENTS_KEPT = 180 * 86400  # seconds
@@ -38,6 +40,8 @@ async def prune(database: Database, now: int) -> dict[str, int]:
     kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
         "sessions": lambda connection: sessions.prune(connection, now, BATCH),
         "spent": lambda connection: attempts.prune(connection, now, BATCH),
+        "accounts": lambda connection: delete_due(connection, now, FEW),
+        "pending": lambda connection: pending.prune(connection, now, BATCH),
         "events": lambda connection: events.prune(connection, now - EVENTS_KEPT, BATCH),
     }
     return {kind: await drain(database, work) for kind, work in kinds.items()}

@@ -18,11 +18,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 
 # The migration this page agrees with; compared at start without loading Alembic, and by a test with the migrations.
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -44,6 +45,9 @@ accounts = Table(
     Column("picture", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    Column("delete_at", BigInteger, index=True),  # its owner asked for it
+    # A tombstone: its id still resolves to the account that absorbed it.
+    Column("merged_into", Uuid, ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
 )
 
 identities = Table(
@@ -57,12 +61,45 @@ identities = Table(
     Column("email", Text),
     Column("email_key", Text, index=True),  # normalised for comparison; see identity rules in accounts
     Column("email_verified", Boolean(create_constraint=False), nullable=False),
+    Column("email_authority", Boolean(create_constraint=False), nullable=False, server_default=false()),
     Column("name", Text),
     Column("picture", Text),
     Column("ids", JSON, nullable=False),  # sub, oid, tid as the provider gave them
     Column("linked_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger, nullable=False),
     UniqueConstraint("issuer", "subject"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(64), primary_key=True),
+    Column("granted_at", BigInteger, nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # of the token, which is not kept
+    Column("email", Text, nullable=False),  # whom it was made for; it is bound to nothing but its use
+    Column("role", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger),
+)
+
+merges = Table(
+    "merges",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("absorbed", Uuid, nullable=False, index=True),
+    Column("survivor", Uuid, nullable=False, index=True),
+    Column("merged_at", BigInteger, nullable=False),
+    Column("identities", JSON, nullable=False),  # ids of those that moved
+    Column("roles", JSON, nullable=False),  # granted ones that moved
+    Column("undone_at", BigInteger),
 )
 
 # One row per session, updated in place at every refresh. Nothing that a refresh changes is indexed, and pages
@@ -135,6 +172,15 @@ signing_keys = Table(
         postgresql_where=text("state <> 'previous'"),
         sqlite_where=text("state <> 'previous'"),
     ),
+)
+
+# What a person has proven and still has to answer for: to join an account, to merge two. Taken once.
+pending = Table(
+    "pending",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # of the token, which only the browser holds
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
 spent = Table(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from gateway import migrate, schema
@@ -72,3 +73,35 @@ async def test_several_processes_may_upgrade_at_once(database_url: str) -> None:
 
 def test_the_folder_is_found_in_a_checkout() -> None:
     assert migrate.migrations_folder() == Path(__file__).parents[1] / "migrations"
+
+
+ROWS = """
+INSERT INTO accounts (id, email_verified, created_at) VALUES ('{account}', true, 1);
+INSERT INTO identities (id, account_id, provider, issuer, subject, email_verified, ids, linked_at, last_used_at)
+    VALUES ('{identity}', '{account}', 'google', 'https://accounts.google.com', '1', true, '{{}}', 1, 1);
+INSERT INTO sessions (id, account_id, identity_id, client_id, provider, created_at, auth_time, expires_at, last_used_at,
+    user_agent, ip, facts, scope, current, parent, rotated_at, outcome)
+    VALUES ('{session}', '{account}', '{identity}', 'gateway', 'google', 1, 1, 9, 1, '', '', '{{}}', '', 0, -1, 1, 0)
+"""
+
+
+async def test_every_step_down_and_up_keeps_the_rows(database_url: str) -> None:
+    ids = {name: str(n) * 32 for n, name in enumerate(("account", "identity", "session"), 1)}
+    database = Database(database_url)
+    async with database.write() as connection:
+        for statement in ROWS.format(**ids).split(";"):
+            await connection.execute(text(statement))
+    await database.close()
+    steps = [step.revision for step in ScriptDirectory.from_config(migrate.configuration()).walk_revisions()]
+
+    for revision in [*steps[1:], *reversed(steps[:-1])]:
+        await migrate.move(database_url, revision)
+
+        database = Database(database_url)
+        async with database.read() as connection:
+            joined = text(
+                "SELECT count(*) FROM sessions JOIN identities ON identity_id = identities.id"
+                " JOIN accounts ON identities.account_id = accounts.id"
+            )
+            assert await connection.scalar(joined) == 1, revision
+        await database.close()

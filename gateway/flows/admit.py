@@ -1,104 +1,220 @@
-"""Admit: a verified identity becomes a session. One transaction; the loser of a race retries as a reader."""
+"""Admit: a verified identity becomes a session, or a question. One transaction; the loser of a race retries."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import accounts, events, sessions
-from gateway.accounts import Account, Create, Refuse, SignIn, SignupPolicy
+from gateway import accounts, events, pending, sessions
+from gateway.accounts import AskToJoin, Create, Join, Known, Policy, Refuse, SignIn, Verdict, grants, invitations
 from gateway.db import Database
 from gateway.errors import GatewayError
 from gateway.events import Event, Origin
 from gateway.identity import Identity
 from gateway.sealing import Sealer
 
+from .facts import facts_of, retell
+
 SCOPE = "openid profile email groups"  # what the gateway's own browser session may do
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What came of a verified identity: a session, or a refusal that was recorded."""
+    """What came of a verified identity: a session, a refusal that was recorded, or a question to answer first."""
 
-    session: sessions.Session | None
-    refusal: GatewayError | None
-    replaced: uuid.UUID | None  # the session this browser had before, ended in the same transaction
+    session: sessions.Session | None = None
+    refusal: GatewayError | None = None
+    question: str | None = None  # token of the pending proof: known account, or one of its own?
+    replaced: uuid.UUID | None = None  # the session this browser had before, ended in the same transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
     """A verified identity on its way in. `id_token` is kept, sealed, where the provider has an end-session page.
-    `replaces`: the session this browser had until now."""
+    `replaces`: the session this browser had until now. `target`: where the browser wants to go."""
 
     identity: Identity
     id_token: str | None = None
     replaces: uuid.UUID | None = None
+    invitation: str | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What an admission goes by: who may sign up, and how long a session can live at most (seconds)."""
 
-    policy: SignupPolicy
+    policy: Policy
     max_ttl: int
 
 
-async def admit(
-    database: Database, sealer: Sealer, newcomer: Newcomer, terms: Terms, origin: Origin, now: int
-) -> Admission:
-    """Sign the identity in, with a new account if the policy says so.
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where identities are admitted: the parts that every flow with a proof needs."""
 
-    Two first sign-ins of one person at one moment: the unique key decides, and the loser finds the winner's account.
-    """
-    for last in (False, True):
+    database: Database
+    sealer: Sealer
+    terms: Terms
+
+    async def admit(self, newcomer: Newcomer, origin: Origin, now: int) -> Admission:
+        """Sign the identity in; with a new account if the policy says so, or ask where its address is known.
+
+        Two first sign-ins of one person at one moment: the unique key decides, and the loser finds the winner's
+        account.
+        """
+        return await self.twice(lambda connection: admit(connection, self, newcomer, origin, now))
+
+    async def twice(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do the work in a transaction; again when somebody else linked the identity in between."""
         try:
-            async with database.write() as connection:
-                return await admit_once(connection, sealer, newcomer, terms, origin, now)
+            async with self.database.write() as connection:
+                return await work(connection)
         except IntegrityError:
-            if last:
-                raise
-    raise AssertionError("unreachable")
+            async with self.database.write() as connection:
+                return await work(connection)
 
 
-async def admit_once(
-    connection: AsyncConnection, sealer: Sealer, newcomer: Newcomer, terms: Terms, origin: Origin, now: int
-) -> Admission:
+async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, origin: Origin, now: int) -> Admission:
     identity = newcomer.identity
-    known = await accounts.find(connection, identity.issuer, identity.subject)
-    match accounts.decide(identity, known, terms.policy):
+    match await verdict_on(connection, desk.terms.policy, newcomer, origin, now):
         case Refuse(error, account_id):
             refused = Event("sign_in_refused", account_id, None, identity.provider, {"reason": error.code})
             await events.record(connection, refused, origin, now)
-            return Admission(None, error(), None)
-        case SignIn(account, identity_id):
+            return Admission(refusal=error())
+        case AskToJoin() as asked:
+            return Admission(question=await ask(connection, desk, newcomer, asked, origin, now))
+        case SignIn(account_id, identity_id):
             await accounts.refresh_identity(connection, identity_id, identity, now)
+            await cancel_deletion(connection, account_id, identity.provider, origin, now)
+        case Join(account_id):
+            identity_id = await link(connection, account_id, identity, origin, now, {"by": "verified address"})
         case Create():
             account, identity_id = await accounts.create(connection, identity, now)
-            await events.record(connection, Event("account_created", account.id, None, identity.provider), origin, now)
+            account_id = account.id
+            await events.record(connection, Event("account_created", account_id, None, identity.provider), origin, now)
+    return await open_session(connection, desk, newcomer, account_id, identity_id, origin, now)
+
+
+async def verdict_on(
+    connection: AsyncConnection, policy: Policy, newcomer: Newcomer, origin: Origin, now: int
+) -> Verdict:
+    """The decision, with what it needs to know read. An invitation is spent only where it makes the difference."""
+    identity = newcomer.identity
+    found = await accounts.find(connection, identity.issuer, identity.subject)
+    known = Known(found[0].id, found[1], found[0].disabled_at is not None) if found else None
+    holders = []
+    if known is None and identity.email and identity.email_verified:
+        holders = await accounts.holders(connection, identity.email)
+    verdict = accounts.decide(identity, known, holders, policy)
+    if newcomer.invitation and isinstance(verdict, Refuse) and known is None:
+        invitation = await invitations.redeem(connection, newcomer.invitation, now)
+        if invitation:
+            return await welcome_invited(connection, newcomer, invitation, origin, now)
+    return verdict
+
+
+async def welcome_invited(
+    connection: AsyncConnection,
+    newcomer: Newcomer,
+    invitation: invitations.Invitation,
+    origin: Origin,
+    now: int,
+) -> Verdict:
+    """An account for somebody who was invited, with the role the invitation carries."""
+    identity = newcomer.identity
+    account, identity_id = await accounts.create(connection, identity, now)
+    names: tuple[events.EventName, ...] = ("account_created", "invitation_used")
+    for name in names:
+        event = Event(name, account.id, None, identity.provider, {"invitation": str(invitation.id)})
+        await events.record(connection, event, origin, now)
+    if invitation.role:
+        await grants.grant(connection, account.id, [invitation.role], now)
+    return SignIn(account.id, identity_id)
+
+
+async def ask(
+    connection: AsyncConnection, desk: Desk, newcomer: Newcomer, asked: AskToJoin, origin: Origin, now: int
+) -> str:
+    """Keep what was proven until the person has answered."""
+    proof = {
+        "identity": as_json(newcomer.identity),
+        "accounts": [str(account_id) for account_id in asked.account_ids],
+        "may_separate": asked.may_separate,
+        "target": newcomer.target,
+    }
+    for account_id in asked.account_ids:
+        offered = Event("join_offered", account_id, None, newcomer.identity.provider)
+        await events.record(connection, offered, origin, now)
+    return await pending.keep(connection, desk.sealer, "join", proof, now)
+
+
+async def link(
+    connection: AsyncConnection,
+    account_id: uuid.UUID,
+    identity: Identity,
+    origin: Origin,
+    now: int,
+    detail: Mapping[str, Any],
+) -> uuid.UUID:
+    """Give the account one more identity; IntegrityError when somebody else linked it first."""
+    identity_id = await accounts.add_identity(connection, account_id, identity, now)
+    await cancel_deletion(connection, account_id, identity.provider, origin, now)
+    event = Event("identity_linked", account_id, None, identity.provider, {"identity": str(identity_id), **detail})
+    await events.record(connection, event, origin, now)
+    await retell(connection, account_id, now)
+    return identity_id
+
+
+async def cancel_deletion(
+    connection: AsyncConnection, account_id: uuid.UUID, provider: str, origin: Origin, now: int
+) -> None:
+    """Signing in takes back the wish to be deleted."""
+    account = await accounts.hold(connection, account_id)
+    if account and account.delete_at:
+        await accounts.change(connection, account_id, delete_at=None)
+        await events.record(connection, Event("deletion_cancelled", account_id, None, provider), origin, now)
+
+
+async def open_session(
+    connection: AsyncConnection,
+    desk: Desk,
+    newcomer: Newcomer,
+    account_id: uuid.UUID,
+    identity_id: uuid.UUID,
+    origin: Origin,
+    now: int,
+) -> Admission:
+    identity = newcomer.identity
     replaced = await end_replaced(connection, newcomer.replaces, origin, now)
     session = await sessions.create(
         connection,
-        account_id=account.id,
+        account_id=account_id,
         identity_id=identity_id,
         provider=identity.provider,
         client_id="gateway",
         scope=SCOPE,
         auth_time=now,
-        expires_at=now + terms.max_ttl,
+        expires_at=now + desk.terms.max_ttl,
         user_agent=origin.user_agent,
         ip=origin.ip,
-        facts=facts(account, identity),
+        facts={
+            **await facts_of(connection, account_id),
+            "groups": list(identity.groups),
+            "provider_roles": list(identity.roles),
+        },
         provider_session=identity.provider_session,
-        id_token=sealer.seal("id-token", newcomer.id_token.encode()) if newcomer.id_token else None,
+        id_token=desk.sealer.seal("id-token", newcomer.id_token.encode()) if newcomer.id_token else None,
         now=now,
     )
-    await events.record(connection, Event("signed_in", account.id, session.id, identity.provider), origin, now)
-    return Admission(session, None, replaced)
+    await events.record(connection, Event("signed_in", account_id, session.id, identity.provider), origin, now)
+    return Admission(session=session, replaced=replaced)
 
 
 async def end_replaced(
@@ -110,22 +226,15 @@ async def end_replaced(
     ended = await sessions.end(connection, session_id, reason="replaced", now=now)
     if ended is None:
         return None
-    await events.record(
-        connection,
-        Event("session_ended", ended.account_id, ended.id, ended.provider, {"reason": "replaced"}),
-        origin,
-        now,
-    )
+    event = Event("session_ended", ended.account_id, ended.id, ended.provider, {"reason": "replaced"})
+    await events.record(connection, event, origin, now)
     return ended.id
 
 
-def facts(account: Account, identity: Identity) -> Mapping[str, Any]:
-    """What role rules look at and tokens may say, for as long as the session lives."""
-    return {
-        "email": account.email,
-        "email_verified": account.email_verified,
-        "name": account.name,
-        "verified": [identity.email] if identity.email and identity.email_verified else [],
-        "groups": list(identity.groups),
-        "provider_roles": list(identity.roles),
-    }
+def as_json(identity: Identity) -> dict[str, Any]:
+    return {**asdict(identity), "ids": dict(identity.ids)}
+
+
+def from_json(value: Mapping[str, Any]) -> Identity:
+    identity = Identity(**value)
+    return replace(identity, groups=tuple(identity.groups), roles=tuple(identity.roles))

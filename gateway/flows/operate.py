@@ -80,7 +80,7 @@ async def disable(database: Database, account_id: uuid.UUID, now: int) -> Change
         ended = await sessions.end_for_account(connection, account_id, reason="account_disabled", now=now)
         changed = account.disabled_at is None
         if changed:
-            await accounts.set_disabled(connection, account_id, now)
+            await accounts.change(connection, account_id, disabled_at=now)
         if changed or ended:
             await events.record(connection, told("account_disabled", account, len(ended)), NOWHERE, now)
     return Changed(account, changed, len(ended))
@@ -92,7 +92,7 @@ async def enable(database: Database, account_id: uuid.UUID, now: int) -> Changed
         account = held(await accounts.hold(connection, account_id))
         if account.disabled_at is None:
             return Changed(account, False)
-        await accounts.set_disabled(connection, account_id, None)
+        await accounts.change(connection, account_id, disabled_at=None)
         await events.record(connection, told("account_enabled", account), NOWHERE, now)
     return Changed(account, True)
 

@@ -9,8 +9,9 @@ from gateway.settings import RoleRule
 
 
 def roles_for(provider: str, facts: Mapping[str, Any], rules: Iterable[RoleRule]) -> tuple[str, ...]:
-    """Every role whose rule holds, sorted. `facts`: as kept with the session; `verified` holds verified addresses."""
-    return tuple(sorted({rule.role for rule in rules if holds(rule, provider, facts)}))
+    """Every role whose rule holds or that an operator granted, sorted. `facts`: as kept with the session."""
+    granted = facts.get("granted", ())  # sessions older than grants have none
+    return tuple(sorted({rule.role for rule in rules if holds(rule, provider, facts)} | set(granted)))
 
 
 def holds(rule: RoleRule, provider: str, facts: Mapping[str, Any]) -> bool:

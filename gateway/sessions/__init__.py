@@ -23,11 +23,13 @@ __all__ = [
     "create",
     "end",
     "end_for_account",
+    "end_for_identity",
     "end_others",
     "forget",
     "get",
     "list_for",
     "prune",
+    "retell",
 ]
 
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
@@ -144,6 +146,21 @@ async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reas
     """End all of the account's sessions; the ids of those that ended."""
     which = sessions.c.account_id == account_id
     return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def end_for_identity(connection: AsyncConnection, identity_id: UUID, *, reason: str, now: int) -> list[UUID]:
+    """End the sessions that came through an identity; the ids of those that ended."""
+    which = sessions.c.identity_id == identity_id
+    return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def retell(connection: AsyncConnection, account_id: UUID, told: Mapping[str, Any], now: int) -> None:
+    """Lay new facts of the account over those that its living sessions hold."""
+    mine = sessions.c.account_id == account_id
+    query = select(sessions.c.id, sessions.c.facts).where(mine, *going_on(now)).order_by(sessions.c.id)
+    for row in (await connection.execute(query.with_for_update())).all():
+        facts = {**row.facts, **told}
+        await connection.execute(update(sessions).where(sessions.c.id == row.id).values(facts=facts))
 
 
 async def forget(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway import accounts, sessions
-from gateway.accounts import Account, LinkedIdentity
-from gateway.errors import InvalidToken, NotFound, NotSignedIn
+from gateway.accounts import Account, LinkedIdentity, merges
+from gateway.errors import InvalidToken, NotFound
 from gateway.sessions import Session
 
 from .callers import Caller, identify, identify_for_change
 from .origins import origin_of
-from .pages import AccountView, IdentityRow, SessionRow
 from .parts import Parts, parts_of
+from .rows import back_to_page
 
 
 async def me(request: Request) -> Response:
@@ -36,6 +35,7 @@ async def me(request: Request) -> Response:
             "roles": list(caller.claims.roles),
             "created_at": account.created_at,
             "identities": [identity_json(identity) for identity in identities],
+            "merged_from": await merged_from(parts, caller),
             "session": session_json(await own_session(parts, caller), caller),
         }
     )
@@ -47,6 +47,12 @@ async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedId
     if found is None:
         raise InvalidToken("the account is gone")
     return found
+
+
+async def merged_from(parts: Parts, caller: Caller) -> list[str]:
+    """The ids this account had before: of accounts that were merged into it."""
+    async with parts.database.read() as connection:
+        return [str(account_id) for account_id in await merges.merged_from(connection, caller.account_id)]
 
 
 async def own_session(parts: Parts, caller: Caller) -> Session:
@@ -144,70 +150,7 @@ async def end_others(request: Request) -> None:
     await parts.sign_out.end_others(caller.account_id, caller.session_id, origin, parts.now())
 
 
-def back_to_page(parts: Parts) -> Response:
-    return RedirectResponse(f"{parts.base}/auth/account", 303)
-
-
-async def account_page(request: Request) -> Response:
-    """GET /auth/account; somebody who is not signed in goes to the sign-in page and comes back."""
-    parts = parts_of(request.scope)
-    try:
-        caller = identify(parts, request.scope)
-        account, identities = await profile(parts, caller)
-    except (NotSignedIn, InvalidToken):
-        query = urlencode({"redirect_to": f"{parts.base}/auth/account"})
-        return RedirectResponse(f"{parts.base}/auth/login?{query}", 302)
-    return HTMLResponse(
-        parts.pages.account(
-            AccountView(
-                name=account.name,
-                email=account.email,
-                verified=account.email_verified,
-                member_since=account.created_at,
-                identities=tuple(identity_row(parts, identity) for identity in identities),
-                sessions=tuple(session_row(parts, each, caller) for each in await own_sessions(parts, caller)),
-                now=parts.now(),
-            )
-        )
-    )
-
-
-def identity_row(parts: Parts, identity: LinkedIdentity) -> IdentityRow:
-    return IdentityRow(
-        label=label_of(parts, identity.provider),
-        email=identity.email,
-        verified=identity.email_verified,
-        linked_at=identity.linked_at,
-        last_used_at=identity.last_used_at,
-        brand=brand_of(parts, identity.provider),
-    )
-
-
-def session_row(parts: Parts, session: Session, caller: Caller) -> SessionRow:
-    return SessionRow(
-        id=str(session.id),
-        current=session.id == caller.session_id,
-        user_agent=session.user_agent,
-        ip=session.ip,
-        label=label_of(parts, session.provider),
-        created_at=session.created_at,
-        last_used_at=session.last_used_at,
-    )
-
-
-def label_of(parts: Parts, provider: str) -> str:
-    """What people call the provider; one that is no longer configured keeps its name."""
-    configured = parts.settings.providers.get(provider)
-    return configured.label if configured else provider
-
-
-def brand_of(parts: Parts, provider: str) -> str | None:
-    configured = parts.settings.providers.get(provider)
-    return configured.preset if configured else None
-
-
 routes = [
-    Route("/auth/account", account_page),
     Route("/auth/me", me),
     Route("/auth/identities", list_identities),
     Route("/auth/sessions", list_sessions, methods=["GET"]),

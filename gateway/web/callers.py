@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from gateway.errors import CrossSite, InvalidToken, NotSignedIn, RequestFault, Unavailable
+from gateway.errors import CrossSite, InvalidToken, NotSignedIn, ReauthenticationRequired, RequestFault, Unavailable
 from gateway.tokens.access import AccessClaims
 
 from . import cookies
@@ -100,3 +100,15 @@ def identify_for_change(parts: Parts, scope: Scope) -> Caller:
     if caller.by_cookie:
         same_site(parts, scope)
     return caller
+
+
+def identify_recent(parts: Parts, scope: Scope) -> Caller:
+    """As `identify_for_change`, for what only somebody may do who signed in a moment ago. ReauthenticationRequired."""
+    caller = identify_for_change(parts, scope)
+    if not is_recent(parts, caller):
+        raise ReauthenticationRequired(caller.claims.idp)
+    return caller
+
+
+def is_recent(parts: Parts, caller: Caller) -> bool:
+    return parts.clock() - caller.claims.auth_time <= parts.settings.reauthentication_max_age

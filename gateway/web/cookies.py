@@ -5,6 +5,7 @@
 | access  | __Host-gateway                 | as long as the access token  | everything     |
 | refresh | __Secure-gateway-refresh       | as long as the session idles | <base>/auth    |
 | attempt | __Host-gateway-attempt-<state> | 10 minutes                   | everything     |
+| pending | __Host-gateway-pending         | 10 minutes                   | everything     |
 
 On loopback http the same names without prefix and without Secure. With `cookie_domain` the access cookie is shared
 with sub-domains and so cannot be __Host-; it is __Secure- then.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway import attempts
+from gateway import attempts, pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Cookies:
     access: str
     refresh: str
     attempt_prefix: str
+    pending: str
 
     @classmethod
     def of(cls, public_url: str, base: str, domain: str | None) -> Cookies:
@@ -40,6 +42,7 @@ class Cookies:
             access=f"{plain if domain else host}gateway",
             refresh=f"{plain}gateway-refresh",
             attempt_prefix=f"{host}gateway-attempt-",
+            pending=f"{host}gateway-pending",
         )
 
     def set_session(self, access: str, access_ttl: int, refresh: str, refresh_ttl: int) -> tuple[str, str]:
@@ -63,6 +66,13 @@ class Cookies:
     def clear_attempt(self, state: str, *, cross_site: bool) -> str:
         same_site = "None" if cross_site and self.secure else "Lax"
         return self._cookie(self.attempt_prefix + state, "", 0, "/", same_site=same_site)
+
+    def set_pending(self, token: str) -> str:
+        """What was proven and waits for an answer."""
+        return self._cookie(self.pending, token, pending.LIFETIME, "/")
+
+    def clear_pending(self) -> str:
+        return self._cookie(self.pending, "", 0, "/")
 
     def attempts_in(self, cookies: Mapping[str, str]) -> Iterator[str]:
         """The packed attempts that a browser carries."""

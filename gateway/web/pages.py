@@ -15,6 +15,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from .devices import read_device
 from .reference import ApiView
 
+LATELY = 5  # entries of the recent activity that are seen at once; the others can be opened
+
 # Every `href` in a view is the finished one: with the path of `public_url` and whatever query it carries.
 
 
@@ -45,12 +47,14 @@ class SignInView:
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:
+    id: str
     label: str
     email: str | None
     verified: bool
     linked_at: int
     last_used_at: int
     brand: str | None = None
+    removable: bool = False  # false for the last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,12 @@ class ActivityRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """The account's own page. Times are epoch seconds; `now` is when the page is made."""
+    """The account's own page. Times are epoch seconds; `now` is when the page is made.
+
+    `addresses` are those the owner may choose the main one from. `links` are the providers that can be added; their
+    `href` is not used, since linking is a form. `recent` says whether the last sign-in is recent enough to
+    link, unlink and delete; where it is not, `confirm_href` leads to another one and back here.
+    """
 
     name: str | None
     email: str | None
@@ -87,6 +96,54 @@ class AccountView:
     now: int
     activity: tuple[ActivityRow, ...] = ()
     notice: str | None = None
+    roles: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    links: tuple[ProviderButton, ...] = ()
+    recent: bool = True
+    confirm_href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIdentity:
+    """A way into an account that is known already. `address` is masked: whoever looks has not proven it is theirs."""
+
+    name: str  # the provider's, as `label` and `brand`
+    label: str
+    brand: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinView:
+    """The question to somebody whose new identity (`label`, `brand`, `email`) has an address that is known already."""
+
+    label: str
+    email: str
+    known: tuple[KnownIdentity, ...]
+    may_separate: bool
+    cancel_href: str
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCard:
+    """One of two accounts, for its owner to recognise. Times are epoch seconds."""
+
+    name: str | None
+    email: str | None
+    verified: bool
+    created_at: int
+    identities: tuple[IdentityRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeView:
+    """`survivor` is the account that its owner is signed in to; `absorbed` goes into it."""
+
+    survivor: AccountCard
+    absorbed: AccountCard
+    account_href: str
+    now: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +164,7 @@ class ConfirmSignOutView:
 @dataclass(frozen=True, slots=True)
 class SignedOutView:
     sign_in_href: str
+    notice: str | None = None
 
 
 class Pages:
@@ -138,7 +196,14 @@ class Pages:
     def account(self, view: AccountView) -> str:
         sessions = sorted(view.sessions, key=lambda session: (not session.current, -session.last_used_at))
         called = view.name or view.email or ""
-        return self._render("account.html", view=view, sessions=sessions, called=called, initials=initials(called))
+        values = {"called": called, "initials": initials(called), "lately": LATELY}
+        return self._render("account.html", view=view, sessions=sessions, **values)
+
+    def join(self, view: JoinView) -> str:
+        return self._render("join.html", view=view, ways=ways_in(view.known))
+
+    def merge(self, view: MergeView) -> str:
+        return self._render("merge.html", view=view)
 
     def error(self, view: ErrorView) -> str:
         words = self._errors.get(view.code) or self._errors["other"]
@@ -155,6 +220,16 @@ class Pages:
 
     def _render(self, template: str, **values: object) -> str:
         return self._environment.get_template(template).render(**values)
+
+
+def ways_in(known: Sequence[KnownIdentity]) -> list[tuple[KnownIdentity, list[str]]]:
+    """One entry for each provider, in the given order, with the masked addresses it is known by."""
+    ways: dict[str, tuple[KnownIdentity, list[str]]] = {}
+    for identity in known:
+        _, addresses = ways.setdefault(identity.name, (identity, []))
+        if identity.address and identity.address not in addresses:
+            addresses.append(identity.address)
+    return list(ways.values())
 
 
 def initials(called: str) -> str:

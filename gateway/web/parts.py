@@ -11,6 +11,7 @@ from starlette.types import Scope
 if TYPE_CHECKING:
     from gateway.attempts import Attempts
     from gateway.db import Database
+    from gateway.flows.admit import Desk
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
     from gateway.providers.registry import Providers
@@ -45,6 +46,7 @@ class Parts:
     keyring: Keyring
     access: AccessTokens
     refresh: RefreshTokens
+    desk: Desk
     renewal: Renewal
     sign_out: SignOut
     ended: EndedSessions

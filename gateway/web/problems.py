@@ -6,6 +6,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from gateway.errors import (
     NotFound,
     NotSignedIn,
     RateLimited,
+    ReauthenticationRequired,
     RequestFault,
     TooLarge,
     Unavailable,
@@ -46,6 +48,9 @@ HTTP_FAULTS: dict[int, type[RequestFault]] = {
 def answer(scope: Scope, error: GatewayError, *, again: str | None = None, set_cookies: Sequence[str] = ()) -> Response:
     """The answer to an error. `again`: where "Start again" leads on the page."""
     scope[ERROR] = error.code
+    if isinstance(error, ReauthenticationRequired):
+        query = urlencode({"prompt": "login", "redirect_to": f"{parts_of(scope).base}/auth/account"})
+        again = f"{parts_of(scope).base}/auth/{error.provider}/login?{query}"
     level = logging.WARNING if error.status >= 500 else logging.INFO
     log.log(level, error.code, extra={"fields": {"status": error.status, "cause": error.cause}})
     response = page(scope, error, again) if wants_page(scope) else json_answer(error)

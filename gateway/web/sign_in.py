@@ -24,11 +24,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway import attempts, events
-from gateway.accounts import SignupPolicy
 from gateway.attempts import Attempt
-from gateway.errors import AttemptMissing, GatewayError, MethodNotAllowed, RequestFault
+from gateway.errors import AttemptMismatch, AttemptMissing, GatewayError, MethodNotAllowed, RequestFault
 from gateway.events import Event
-from gateway.flows.admit import Admission, Newcomer, Terms, admit
+from gateway.flows.admit import Admission, Newcomer
+from gateway.flows.join import join
+from gateway.flows.link import Linked, link
 from gateway.providers.client import ProviderClient
 
 from . import fields
@@ -36,10 +37,11 @@ from .callers import cookies_of
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
-from .token import session_cookies
+from .token import session_cookies, with_cookies
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 LOGIN_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}")
+INVITATION = re.compile(r"[A-Za-z0-9_-]{43}")
 UNDER_WAY = 8  # sign-ins one browser may have under way; older ones are forgotten
 
 
@@ -55,22 +57,40 @@ class Start:
 
 async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Response:
     asked = fields.query(scope)
-    attempt = parts.attempts.start(provider.name, parts.redirects.check(asked.get("redirect_to")), parts.now())
+    target = parts.redirects.check(asked.get("redirect_to"))
+    invitation = known_invitation(asked.get("invitation"))
+    attempt = parts.attempts.start(provider.name, target, parts.now(), "sign_in", invitation)
+    prompt, hint = known_prompt(asked.get("prompt")), known_hint(asked.get("login_hint"))
+    location, cookies = await set_out(parts, scope, provider, attempt, prompt, hint)
+    return with_cookies(Response(status_code=302, headers={"Location": location}), cookies)
+
+
+async def set_out(
+    parts: Parts,
+    scope: Scope,
+    provider: ProviderClient,
+    attempt: Attempt,
+    prompt: str | None = None,
+    hint: str | None = None,
+) -> tuple[str, list[str]]:
+    """Where an attempt leads at the provider, and the cookies that carry it."""
     location = await provider.begin(
         state=attempt.id,
         nonce=parts.attempts.nonce(attempt),
         code_verifier=parts.attempts.code_verifier(attempt),
-        prompt=known_prompt(asked.get("prompt")),
-        login_hint=known_hint(asked.get("login_hint")),
+        prompt=prompt,
+        login_hint=hint,
     )
-    response = Response(status_code=302, headers={"Location": location})
-    response.headers.append(
-        "set-cookie",
-        parts.cookies.set_attempt(attempt.id, parts.attempts.pack(attempt), cross_site=posts(provider)),
-    )
-    for cookie in surplus(parts, cookies_of(scope)):
-        response.headers.append("set-cookie", cookie)
-    return response
+    carried = parts.cookies.set_attempt(attempt.id, parts.attempts.pack(attempt), cross_site=posts(provider))
+    return location, [carried, *surplus(parts, cookies_of(scope))]
+
+
+def known_invitation(token: str | None) -> str:
+    if not token:
+        return ""
+    if INVITATION.fullmatch(token):
+        return token
+    raise RequestFault("not an invitation")
 
 
 def known_prompt(prompt: str | None) -> str | None:
@@ -147,8 +167,40 @@ async def complete(
             refused = Event("sign_in_refused", None, None, provider.name, {"reason": error.code})
             await events.record(connection, refused, origin, now)
         raise
-    admission = await admit(parts.database, parts.sealer, newcomer, terms_of(parts), origin, now)
-    return welcome(parts, provider, attempt, admission, now)
+    return await conclude(parts, request.scope, provider, attempt, newcomer)
+
+
+async def conclude(
+    parts: Parts, scope: Scope, provider: ProviderClient, attempt: Attempt, newcomer: Newcomer
+) -> Response:
+    """What the proof was for: to sign in, to be linked, or to show that a known account is theirs."""
+    now, origin = parts.now(), origin_of(parts, scope)
+    match attempt.purpose:
+        case "sign_in":
+            response = admitted(parts, attempt, await parts.desk.admit(newcomer, origin, now), now)
+        case "link":
+            session_id = asking_session(newcomer, attempt)
+            linked = await link(parts.desk, session_id, newcomer.identity, origin, now)
+            response = linked_response(parts, attempt, linked)
+        case "join":
+            admission = await join(parts.desk, attempt.bound, newcomer, origin, now)
+            response = with_cookies(admitted(parts, attempt, admission, now), [parts.cookies.clear_pending()])
+    return with_cookies(response, [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))])
+
+
+def asking_session(newcomer: Newcomer, attempt: Attempt) -> uuid.UUID:
+    """The session that wants to link. AttemptMismatch when this browser is signed in to another one by now."""
+    session_id = uuid.UUID(attempt.bound)
+    if newcomer.replaces not in (None, session_id):  # None: the provider posts, and Lax cookies stay behind
+        raise AttemptMismatch("another session than the one that asked")
+    return session_id
+
+
+def linked_response(parts: Parts, attempt: Attempt, linked: Linked) -> Response:
+    if linked.question is None:
+        return RedirectResponse(parts.redirects.check(attempt.redirect_to), 303)
+    response = RedirectResponse(f"{parts.base}/auth/merge", 303)
+    return with_cookies(response, [parts.cookies.set_pending(linked.question)])
 
 
 async def vouch(
@@ -163,7 +215,8 @@ async def vouch(
         code_verifier=parts.attempts.code_verifier(attempt),
     )
     id_token = vouched.id_token if vouched.end_session else None
-    return Newcomer(vouched.identity, id_token, present_session(parts, scope))
+    invitation = attempt.bound if attempt.purpose == "sign_in" else None
+    return Newcomer(vouched.identity, id_token, present_session(parts, scope), invitation, attempt.redirect_to)
 
 
 def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
@@ -172,22 +225,24 @@ def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
     return presented.session_id if presented else None
 
 
-def terms_of(parts: Parts) -> Terms:
-    settings = parts.settings
-    return Terms(SignupPolicy(settings.signup, settings.signup_domains), settings.refresh_token_max_ttl)
+def admitted(parts: Parts, attempt: Attempt, admission: Admission, now: int) -> Response:
+    """303 to the target with the session's cookies, or to the question. Raises the refusal of who was not admitted."""
+    if admission.refusal:
+        raise admission.refusal
+    if admission.question:
+        response = RedirectResponse(f"{parts.base}/auth/join", 303)
+        return with_cookies(response, [parts.cookies.set_pending(admission.question)])
+    return welcome(parts, admission, attempt.redirect_to, now)
 
 
-def welcome(parts: Parts, provider: ProviderClient, attempt: Attempt, admission: Admission, now: int) -> Response:
-    """303 to the target with the session's cookies. Raises the refusal of an identity that was not admitted."""
+def welcome(parts: Parts, admission: Admission, target: str, now: int) -> Response:
+    """303 to the target, validated again, with the cookies of the new session."""
     if admission.session is None:
-        raise admission.refusal or AssertionError("neither admitted nor refused")
+        raise AssertionError("neither admitted nor refused")
     if admission.replaced:
         parts.ended.add([admission.replaced])
-    response = RedirectResponse(parts.redirects.check(attempt.redirect_to), 303)
-    for cookie in session_cookies(parts, parts.renewal.issuer.issue(admission.session, now)):
-        response.headers.append("set-cookie", cookie)
-    response.headers.append("set-cookie", parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider)))
-    return response
+    response = RedirectResponse(parts.redirects.check(target), 303)
+    return with_cookies(response, session_cookies(parts, parts.renewal.issuer.issue(admission.session, now)))
 
 
 def start_again(parts: Parts, provider: str, attempt: Attempt | None) -> str:

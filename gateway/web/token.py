@@ -6,6 +6,7 @@ Both are on the way of many requests, so they are plain ASGI: no Request object,
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import Response
@@ -90,7 +91,7 @@ def session_cookies(parts: Parts, pair: Pair) -> tuple[str, str]:
     return parts.cookies.set_session(pair.access_token, pair.expires_in, pair.refresh_token, pair.refresh_expires_in)
 
 
-def with_cookies(response: Response, cookies: tuple[str, ...]) -> Response:
+def with_cookies(response: Response, cookies: Iterable[str]) -> Response:
     for cookie in cookies:
         response.headers.append("set-cookie", cookie)
     return response

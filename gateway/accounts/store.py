@@ -1,24 +1,33 @@
-"""Accounts and their identities, and the decision what a verified identity may do.
-
-identity known? ── yes ──► account disabled? ── yes ──► Refuse(account_disabled)
-      │                            └── no ───────────► SignIn
-      no ──► does `signup` admit it? ── no ──► Refuse(signup_closed, domain_not_allowed)
-                      └── yes ──► Create
-"""
+"""The rows of accounts and identities: finding, creating, changing, each in the caller's transaction."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Uuid, delete, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Uuid,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import schema
-from .errors import AccountDisabled, DomainNotAllowed, GatewayError, SignupClosed
-from .identity import Identity
+from gateway import schema
+from gateway.identity import Identity
+
+from .decision import Holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class Account:
     picture: str | None
     created_at: int  # epoch seconds, as all times here
     disabled_at: int | None = None
+    delete_at: int | None = None  # asked to be deleted; signing in until then takes that back
+    merged_into: uuid.UUID | None = None  # a tombstone: who asks for this account means that one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,60 +54,12 @@ class LinkedIdentity:
     subject: str
     email: str | None
     email_verified: bool
+    email_authority: bool  # the provider is an authority for the address
+    name: str | None
+    picture: str | None
+    ids: Mapping[str, str]
     linked_at: int
     last_used_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignupPolicy:
-    """Who may have a new account: everybody, nobody, or verified addresses of some domains."""
-
-    signup: Literal["open", "closed", "domains"] = "open"
-    domains: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    account: Account
-    identity_id: uuid.UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    error: type[GatewayError]
-    account_id: uuid.UUID | None = None
-
-
-Verdict = SignIn | Create | Refuse
-
-
-def decide(identity: Identity, known: tuple[Account, uuid.UUID] | None, policy: SignupPolicy) -> Verdict:
-    """What this identity may do. `known`: the account that (issuer, subject) belongs to, and the identity's id.
-
-    An e-mail address never leads to an account: only (issuer, subject) does.
-    """
-    if known is not None:
-        account, identity_id = known
-        return Refuse(AccountDisabled, account.id) if account.disabled_at else SignIn(account, identity_id)
-    match policy.signup:
-        case "open":
-            return Create()
-        case "closed":
-            return Refuse(SignupClosed)
-        case "domains":
-            return Create() if in_domains(identity, policy.domains) else Refuse(DomainNotAllowed)
-
-
-def in_domains(identity: Identity, domains: Sequence[str]) -> bool:
-    """Whether a verified address of the identity lies in one of these domains (exactly, not below)."""
-    if not identity.email or not identity.email_verified:
-        return False
-    return identity.email.rpartition("@")[2].lower() in {domain.lower() for domain in domains}
 
 
 def email_key(address: str | None) -> str | None:
@@ -112,7 +75,7 @@ async def find(connection: AsyncConnection, issuer: str, subject: str) -> tuple[
         select(schema.accounts, schema.identities.c.id.label("identity_id"))
         .join_from(schema.identities, schema.accounts)
         .where(schema.identities.c.issuer == issuer, schema.identities.c.subject == subject)
-        .with_for_update(read=True, of=schema.accounts)
+        .with_for_update(key_share=True, of=schema.accounts)
     )
     row = (await connection.execute(query)).one_or_none()
     return (to_account(row), row.identity_id) if row else None
@@ -123,18 +86,61 @@ async def create(connection: AsyncConnection, identity: Identity, now: int) -> t
     account = Account(uuid.uuid4(), identity.email, identity.email_verified, identity.name, identity.picture, now)
     values = {field: getattr(account, field) for field in Account.__slots__}
     await connection.execute(insert(schema.accounts).values(**values))
+    return account, await add_identity(connection, account.id, identity, now)
+
+
+async def add_identity(connection: AsyncConnection, account_id: uuid.UUID, identity: Identity, now: int) -> uuid.UUID:
+    """Link an identity nobody has; its id. IntegrityError when somebody else linked it first."""
     identity_id = uuid.uuid4()
     await connection.execute(
         insert(schema.identities).values(
             id=identity_id,
-            account_id=account.id,
+            account_id=account_id,
             issuer=identity.issuer,
             subject=identity.subject,
             linked_at=now,
             **told(identity, now),
         )
     )
-    return account, identity_id
+    return identity_id
+
+
+async def remove_identity(connection: AsyncConnection, identity_id: uuid.UUID) -> None:
+    await connection.execute(delete(schema.identities).where(schema.identities.c.id == identity_id))
+
+
+async def move_identities(
+    connection: AsyncConnection, identity_ids: Sequence[uuid.UUID], account_id: uuid.UUID
+) -> None:
+    """Give these identities to another account."""
+    mine = schema.identities
+    await connection.execute(update(mine).where(mine.c.id.in_(identity_ids)).values(account_id=account_id))
+
+
+async def holders(connection: AsyncConnection, address: str) -> list[Holder]:
+    """The accounts at which a provider has verified this address: living ones, oldest first.
+
+    An address that nobody verified leads to nobody, so whoever only claimed it holds nothing.
+    """
+    mine, theirs = schema.accounts.c, schema.identities.c
+    query = (
+        select(mine.id, func.max(case((theirs.email_authority, 1), else_=0)).label("authority"))
+        .join_from(schema.identities, schema.accounts)
+        .where(
+            theirs.email_key == email_key(address),
+            theirs.email_verified,
+            mine.disabled_at.is_(None),
+            mine.merged_into.is_(None),
+        )
+        .group_by(mine.id, mine.created_at)
+        .order_by(mine.created_at, mine.id)
+    )
+    return [Holder(row.id, bool(row.authority)) for row in await connection.execute(query)]
+
+
+async def change(connection: AsyncConnection, account_id: uuid.UUID, **values: Any) -> None:
+    """Set columns of an account."""
+    await connection.execute(update(schema.accounts).where(schema.accounts.c.id == account_id).values(**values))
 
 
 async def refresh_identity(connection: AsyncConnection, identity_id: uuid.UUID, identity: Identity, now: int) -> None:
@@ -150,6 +156,7 @@ def told(identity: Identity, now: int) -> Mapping[str, Any]:
         "email": identity.email,
         "email_key": email_key(identity.email),
         "email_verified": identity.email_verified,
+        "email_authority": identity.email_authority,
         "name": identity.name,
         "picture": identity.picture,
         "ids": dict(identity.ids),
@@ -176,14 +183,16 @@ async def profile(
 
 async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account | None:
     """The account, held until the transaction ends: no sign-in comes between."""
-    query = select(schema.accounts).where(schema.accounts.c.id == account_id).with_for_update()
+    query = select(schema.accounts).where(schema.accounts.c.id == account_id).with_for_update(key_share=True)
     row = (await connection.execute(query)).one_or_none()
     return to_account(row) if row else None
 
 
-async def set_disabled(connection: AsyncConnection, account_id: uuid.UUID, at: int | None) -> None:
-    """Disable (a time) or enable (None)."""
-    await connection.execute(update(schema.accounts).where(schema.accounts.c.id == account_id).values(disabled_at=at))
+async def due(connection: AsyncConnection, now: int, limit: int) -> list[uuid.UUID]:
+    """Accounts whose owners asked for deletion and did not come back, held until the transaction ends."""
+    mine = schema.accounts.c
+    query = select(mine.id).where(mine.delete_at <= now).order_by(mine.id).limit(limit)
+    return list((await connection.execute(query.with_for_update(key_share=True, skip_locked=True))).scalars())
 
 
 async def remove(connection: AsyncConnection, account_id: uuid.UUID) -> None:

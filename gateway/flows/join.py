@@ -1,0 +1,91 @@
+"""Join: a new identity whose address is known goes to the known account, once that is proven, or its own way."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import accounts, pending
+from gateway.accounts import LinkedIdentity
+from gateway.errors import AttemptExpired, IdentityTaken, JoinMismatch
+from gateway.events import Origin
+from gateway.identity import Identity
+
+from . import admit as admission
+from .admit import Admission, Desk, Newcomer
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the person is asked. `known`: the identities that would prove a known account."""
+
+    identity: Identity
+    known: tuple[LinkedIdentity, ...]
+    may_separate: bool
+    target: str
+
+
+async def question(desk: Desk, token: str, now: int) -> Question:
+    """The question behind a token. AttemptExpired when it was answered or is too old."""
+    async with desk.database.read() as connection:
+        proof = await pending.look(connection, desk.sealer, "join", token, now)
+        if proof is None:
+            raise AttemptExpired("no such question")
+        known = await accounts.identities_of(connection, candidates(proof))
+    everything = tuple(identity for identities in known.values() for identity in identities)
+    return Question(admission.from_json(proof["identity"]), everything, proof["may_separate"], proof["target"])
+
+
+async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: int) -> Admission:
+    """Link the pending identity to the account that `proven` has just shown to be theirs, and sign in there.
+
+    JoinMismatch when that is not an account that was asked for; the question stays open then.
+    """
+
+    async def work(connection: AsyncConnection) -> Admission:
+        found = await accounts.find(connection, proven.identity.issuer, proven.identity.subject)
+        proof = await pending.look(connection, desk.sealer, "join", token, now)
+        if proof is None:
+            raise AttemptExpired("the question was answered meanwhile")
+        if found is None or found[0].id not in candidates(proof) or found[0].disabled_at:
+            raise JoinMismatch("another account than those with this address")
+        await pending.take(connection, desk.sealer, "join", token, now)
+        account, identity_id = found
+        await settle(connection, account.id, admission.from_json(proof["identity"]), origin, now)
+        await accounts.refresh_identity(connection, identity_id, proven.identity, now)
+        return await admission.open_session(connection, desk, proven, account.id, identity_id, origin, now)
+
+    return await desk.twice(work)
+
+
+async def settle(
+    connection: AsyncConnection, account_id: uuid.UUID, identity: Identity, origin: Origin, now: int
+) -> None:
+    """Link the identity, unless it came to this account in the meantime. IdentityTaken when to another."""
+    taken = await accounts.find(connection, identity.issuer, identity.subject)
+    if taken is None:
+        await admission.link(connection, account_id, identity, origin, now, {"by": "question"})
+    elif taken[0].id != account_id:
+        raise IdentityTaken("linked elsewhere while the question was open")
+
+
+async def stay_apart(desk: Desk, token: str, replaces: uuid.UUID | None, origin: Origin, now: int) -> Admission:
+    """An account of its own for the pending identity. AttemptExpired; the refusal where sign-up does not admit it."""
+    apart = replace(desk, terms=replace(desk.terms, policy=replace(desk.terms.policy, linking="never")))
+
+    async def work(connection: AsyncConnection) -> Admission:
+        proof = await pending.take(connection, desk.sealer, "join", token, now)
+        if proof is None:
+            raise AttemptExpired("the question was answered meanwhile")
+        newcomer = Newcomer(admission.from_json(proof["identity"]), replaces=replaces, target=proof["target"])
+        return await admission.admit(connection, apart, newcomer, origin, now)
+
+    return await desk.twice(work)
+
+
+def candidates(proof: Mapping[str, Any]) -> list[uuid.UUID]:
+    return [uuid.UUID(account_id) for account_id in proof["accounts"]]

@@ -1,0 +1,117 @@
+"""Merge two accounts whose owner proved both, and take that back.
+
+absorbed ── identities, granted roles ──► survivor
+    └── sessions end; a tombstone stays, so that its id still leads to the survivor
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import accounts, events, pending, sessions
+from gateway.accounts import Account, LinkedIdentity, grants, merges
+from gateway.db import Database
+from gateway.errors import AttemptExpired, AttemptMismatch, CannotUndo, NotFound
+from gateway.events import NOWHERE, Event, Origin
+
+from .admit import Desk
+from .facts import retell
+from .link import doubt_address, held
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two accounts, as its owner is shown it before they decide."""
+
+    account: Account
+    identities: tuple[LinkedIdentity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    survivor: Side
+    absorbed: Side
+
+
+async def offer(desk: Desk, token: str, session_id: uuid.UUID, now: int) -> Offer:
+    """What would be merged. AttemptExpired when it was answered or is too old, AttemptMismatch in another session."""
+    async with desk.database.read() as connection:
+        proof = await pending.look(connection, desk.sealer, "merge", token, now)
+        if proof is None:
+            raise AttemptExpired("no such offer")
+        if proof["session"] != str(session_id):
+            raise AttemptMismatch("another session than the one that asked")
+        sides = [await accounts.profile(connection, uuid.UUID(proof[role])) for role in ("survivor", "absorbed")]
+    if sides[0] is None or sides[1] is None:
+        raise AttemptExpired("one of the accounts is gone")
+    return Offer(Side(*sides[0]), Side(*sides[1]))
+
+
+async def merge(desk: Desk, token: str, session_id: uuid.UUID, origin: Origin, now: int) -> list[uuid.UUID]:
+    """Carry the offer out, in one transaction; the ids of the sessions that ended."""
+    async with desk.database.write() as connection:
+        proof = await pending.take(connection, desk.sealer, "merge", token, now)
+        if proof is None:
+            raise AttemptExpired("no such offer")
+        if proof["session"] != str(session_id) or await sessions.get(connection, session_id, now) is None:
+            raise AttemptMismatch("the session that asked for this has ended, or is another")
+        survivor, absorbed = uuid.UUID(proof["survivor"]), uuid.UUID(proof["absorbed"])
+        for account_id in sorted((survivor, absorbed)):  # always in this order, so that two merges never wait crosswise
+            await held(connection, account_id)
+        return await move(connection, absorbed, survivor, origin, now)
+
+
+async def move(
+    connection: AsyncConnection, absorbed: uuid.UUID, survivor: uuid.UUID, origin: Origin, now: int
+) -> list[uuid.UUID]:
+    identities = [each.id for each in (await accounts.identities_of(connection, [absorbed]))[absorbed]]
+    ended = await sessions.end_for_account(connection, absorbed, reason="merged", now=now)
+    await accounts.move_identities(connection, identities, survivor)
+    roles = await grants.grant(connection, survivor, await grants.granted(connection, absorbed), now)
+    await accounts.change(connection, absorbed, merged_into=survivor, delete_at=None)
+    await accounts.change(connection, survivor, delete_at=None)
+    await merges.note(connection, absorbed, survivor, identities, roles, now)
+    for account_id in (survivor, absorbed):
+        detail = {"absorbed": str(absorbed), "survivor": str(survivor)}
+        await events.record(connection, Event("account_merged", account_id, None, None, detail), origin, now)
+    await retell(connection, survivor, now)
+    return ended
+
+
+async def unmerge(database: Database, absorbed: uuid.UUID, now: int) -> merges.Merge:
+    """Take a merge back, within 30 days: what moved and is still there goes back. NotFound, CannotUndo."""
+    async with database.write() as connection:
+        merge = await merges.latest(connection, absorbed)
+        if merge is None:
+            raise NotFound("this account was not merged into another")
+        if merge.merged_at + merges.UNDO < now:
+            raise CannotUndo("merged more than 30 days ago")
+        for account_id in sorted((merge.survivor, absorbed)):
+            if await accounts.hold(connection, account_id) is None:
+                raise CannotUndo("one of the accounts is gone")
+        await give_back(connection, merge, now)
+    return merge
+
+
+async def give_back(connection: AsyncConnection, merge: merges.Merge, now: int) -> None:
+    present = (await accounts.identities_of(connection, [merge.survivor]))[merge.survivor]
+    returning = [each.id for each in present if each.id in merge.identities]
+    staying = [each for each in present if each.id not in merge.identities]
+    if not returning or not staying:
+        raise CannotUndo("one of the two accounts would be left without a way in")
+    for identity_id in returning:
+        await sessions.end_for_identity(connection, identity_id, reason="unmerged", now=now)
+    await accounts.move_identities(connection, returning, merge.absorbed)
+    await grants.withdraw(connection, merge.survivor, merge.roles)
+    await accounts.change(connection, merge.absorbed, merged_into=None)
+    await merges.note_undone(connection, merge, now)
+    survivor = await accounts.hold(connection, merge.survivor)
+    if survivor:
+        await doubt_address(connection, survivor, staying)
+    for account_id in (merge.survivor, merge.absorbed):
+        detail = {"absorbed": str(merge.absorbed), "survivor": str(merge.survivor)}
+        await events.record(connection, Event("account_unmerged", account_id, None, None, detail), NOWHERE, now)
+    await retell(connection, merge.survivor, now)
