@@ -58,6 +58,8 @@ def shown_json(shown: Shown) -> dict[str, Any]:
     return account_json(shown.account) | {
         "identities": [identity_json(each) for each in shown.identities],
         "sessions": [session_json(each) for each in shown.sessions],
+        "granted_roles": list(shown.roles),
+        "merged_from": [str(each) for each in shown.merged_from],
     }
 
 
@@ -75,20 +77,31 @@ def listed_row(listed: Listed) -> tuple[str, ...]:
         account.name or "-",
         ", ".join(providers) or "-",
         moment(account.created_at),
-        "disabled" if account.disabled_at else "active",
+        state(account).partition(" ")[0],
     )
+
+
+def state(account: Account) -> str:
+    if account.merged_into:
+        return f"merged into {account.merged_into}"
+    if account.disabled_at:
+        return f"disabled since {moment(account.disabled_at)}"
+    if account.delete_at:
+        return f"leaving: deleted on {moment(account.delete_at)} unless its owner signs in"
+    return "active"
 
 
 def shown_text(shown: Shown) -> str:
     account = shown.account
-    state = f"disabled since {moment(account.disabled_at)}" if account.disabled_at else "active"
     facts = table(
         [
             ("Account", str(account.id)),
             ("E-mail", address(account.email, account.email_verified)),
             ("Name", account.name or "-"),
             ("Created", moment(account.created_at)),
-            ("State", state),
+            ("State", state(account)),
+            ("Granted roles", ", ".join(shown.roles) or "-"),
+            ("Merged from", ", ".join(map(str, shown.merged_from)) or "-"),
         ],
         widest=320,
     )

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import accounts, events, sessions
-from gateway.accounts import Account, LinkedIdentity
+from gateway.accounts import Account, LinkedIdentity, grants, invitations, merges
 from gateway.db import Database
 from gateway.errors import NotFound
 from gateway.events import NOWHERE, Event
 from gateway.sessions import Session
 from gateway.tokens.keys import Keyring
+
+from .facts import retell
 
 BY_OPERATOR = "operator"
 
@@ -35,6 +37,8 @@ class Shown:
     account: Account
     identities: Sequence[LinkedIdentity]
     sessions: Sequence[Session]
+    roles: Sequence[str] = ()  # granted by operators
+    merged_from: Sequence[uuid.UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,19 @@ async def page(database: Database, *, limit: int, after: uuid.UUID | None = None
 
 
 async def show(database: Database, account_id: uuid.UUID, now: int, *, idle_ttl: int) -> Shown:
-    """One account. `idle_ttl`: seconds after which an unused session counts as over. NotFound."""
+    """One account, or the one it was merged into. NotFound.
+
+    `idle_ttl`: seconds after which an unused session counts as over.
+    """
     async with database.read() as connection:
+        account_id = await merges.resolve(connection, account_id)
         found = await accounts.profile(connection, account_id)
         if found is None:
             raise NotFound("no such account")
+        merged = await merges.merged_from(connection, account_id)
+        roles = await grants.granted(connection, account_id)
         living = await sessions.list_for(connection, account_id, now, idle_ttl=idle_ttl)
-    return Shown(*found, living)
+    return Shown(*found, living, roles, merged)
 
 
 async def with_email(database: Database, address: str) -> list[Account]:
@@ -151,3 +161,36 @@ async def retire_key(keyring: Keyring, database: Database, kid: str, now: int) -
 async def note(database: Database, event: Event, now: int) -> None:
     async with database.write() as connection:
         await events.record(connection, event, NOWHERE, now)
+
+
+async def invite(database: Database, public_url: str, email: str, role: str | None, now: int) -> str:
+    """A one-time link to a new account."""
+    async with database.write() as connection:
+        token = await invitations.invite(connection, email, role, now)
+        detail = {"by": BY_OPERATOR, **({"role": role} if role else {})}
+        await events.record(connection, Event("invited", detail=detail), NOWHERE, now)
+    return f"{public_url}/auth/login?invitation={token}"
+
+
+async def grant(database: Database, account_id: uuid.UUID, role: str, now: int) -> Changed:
+    """Grant a role; living sessions have it with their next token. NotFound."""
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        changed = bool(await grants.grant(connection, account_id, [role], now))
+        if changed:
+            await retell(connection, account_id, now)
+            detail = {"by": BY_OPERATOR, "role": role}
+            await events.record(connection, Event("role_granted", account_id, detail=detail), NOWHERE, now)
+    return Changed(account, changed)
+
+
+async def withdraw(database: Database, account_id: uuid.UUID, role: str, now: int) -> Changed:
+    """Withdraw a granted role. NotFound."""
+    async with database.write() as connection:
+        account = held(await accounts.hold(connection, account_id))
+        changed = await grants.withdraw(connection, account_id, [role])
+        if changed:
+            await retell(connection, account_id, now)
+            detail = {"by": BY_OPERATOR, "role": role}
+            await events.record(connection, Event("role_withdrawn", account_id, detail=detail), NOWHERE, now)
+    return Changed(account, changed)

@@ -15,8 +15,10 @@ from . import fields
 from .callers import cookies_of, identify
 from .pages import ProviderButton, SignInView
 from .parts import Parts, parts_of
-from .sign_in import known_hint
+from .sign_in import known_hint, known_invitation
 from .token import renew, session_cookies
+
+INVITED = "You have been invited. Choose how you want to sign in: that makes your account."
 
 
 async def choose(request: Request) -> Response:
@@ -26,21 +28,22 @@ async def choose(request: Request) -> Response:
     if asked.get("iss"):
         return third_party(parts, asked)
     target = parts.redirects.check(asked.get("redirect_to"))
+    invitation = known_invitation(asked.get("invitation"))
     try:
         identify(parts, scope)
         return RedirectResponse(target, 302)
     except (NotSignedIn, InvalidToken):
-        return await renew_or_show(parts, scope, target)
+        return await renew_or_show(parts, scope, target, sign_in_view(parts, target, invitation))
 
 
-async def renew_or_show(parts: Parts, scope: Scope, target: str) -> Response:
+async def renew_or_show(parts: Parts, scope: Scope, target: str, view: SignInView) -> Response:
     token = cookies_of(scope).get(parts.cookies.refresh)
     if not token:
-        return HTMLResponse(parts.pages.sign_in(sign_in_view(parts, target)))
+        return HTMLResponse(parts.pages.sign_in(view))
     try:
         pair = await renew(parts, scope, token)
     except InvalidGrant:
-        response: Response = HTMLResponse(parts.pages.sign_in(sign_in_view(parts, target)))
+        response: Response = HTMLResponse(parts.pages.sign_in(view))
         cookies = parts.cookies.clear_session()
     else:
         response, cookies = RedirectResponse(target, 302), session_cookies(parts, pair)
@@ -49,10 +52,14 @@ async def renew_or_show(parts: Parts, scope: Scope, target: str) -> Response:
     return response
 
 
-def sign_in_view(parts: Parts, target: str) -> SignInView:
-    query = "" if target == parts.redirects.default else "?" + urlencode({"redirect_to": target})
+def sign_in_view(parts: Parts, target: str, invitation: str) -> SignInView:
+    """The page's links carry on where the person wants to go, and the invitation they came with."""
+    carried = {} if target == parts.redirects.default else {"redirect_to": target}
+    carried |= {"invitation": invitation} if invitation else {}
+    query = f"?{urlencode(carried)}" if carried else ""
     return SignInView(
-        tuple(
+        notice=INVITED if invitation else None,
+        buttons=tuple(
             ProviderButton(
                 provider.name,
                 provider.settings.label,
@@ -60,7 +67,7 @@ def sign_in_view(parts: Parts, target: str) -> SignInView:
                 provider.settings.preset,
             )
             for provider in parts.providers
-        )
+        ),
     )
 
 

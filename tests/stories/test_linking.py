@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.db import Database
+from gateway.flows import operate
 from gateway.testing import Person
 
 import harness
@@ -274,3 +279,67 @@ def test_a_foreign_tenant_asserting_the_address_gets_nothing(sqlite_world: World
     with signed_in(sqlite_world, "microsoft", foreign) as browser:  # no question, an account of its own
         assert len(me(browser)["identities"]) == 1
     assert sqlite_world.rows("accounts") == 2
+
+
+def test_an_invitation_opens_a_closed_door_once(database_url: str) -> None:
+    with harness.world(database_url, signup="closed") as world:
+        link = asyncio.run(invited(world, "editor"))
+        token = link.partition("invitation=")[2]
+        with world.gateway.browser() as browser:
+            assert "You have been invited" in browser.get(link).text
+            assert world.sign_in(browser, "google", invitation=token).status_code == 303
+            assert me(browser)["roles"] == ["editor"]
+        world.google.next_person = world.google.people[1]
+        with world.gateway.browser() as second:
+            refused = world.sign_in(second, "google", invitation=token)
+            assert (refused.status_code, error(refused)) == (403, "signup_closed")
+    assert world.rows("accounts") == 1
+
+
+async def invited(world: World, role: str) -> str:
+    database = Database(world.gateway.app.parts.settings.database_url)
+    try:
+        return await operate.invite(database, world.gateway.url, "new@example.com", role, int(time.time()))
+    finally:
+        await database.close()
+
+
+def test_a_granted_role_arrives_with_the_next_token(world: World, ada: httpx2.Client) -> None:
+    async def grant(what: Any) -> None:
+        database = Database(world.gateway.app.parts.settings.database_url)
+        await what(database, uuid.UUID(me(ada)["id"]), "admin", int(time.time()))
+        await database.close()
+
+    asyncio.run(grant(operate.grant))
+    ada.post("/auth/refresh")
+    assert ada.get("/auth/verify?role=admin").status_code == 200
+    asyncio.run(grant(operate.withdraw))
+    ada.post("/auth/refresh")
+    assert ada.get("/auth/verify?role=admin").status_code == 403
+
+
+def test_recent_activity_is_shown_to_its_owner(world: World, ada: httpx2.Client) -> None:
+    page = ada.get("/auth/account").text
+    assert "Recent activity" in page
+    assert "Account created with Google" in page
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, {}]
+)
+def test_another_site_links_merges_and_deletes_nothing(sqlite_world: World, headers: dict[str, str]) -> None:
+    world = sqlite_world
+    with world.gateway.browser() as browser:
+        world.sign_in(browser, "google")
+        identity = me(browser)["identities"][0]["id"]
+        for path in (
+            "/auth/microsoft/link",
+            f"/auth/identities/{identity}/unlink",
+            "/auth/join",
+            "/auth/merge",
+            "/auth/me/profile",
+            "/auth/me/delete",
+        ):
+            answer = browser.post(path, data={"name": "Mallory"}, headers=headers)
+            assert (answer.status_code, error(answer)) == (403, "cross_site"), path
+        assert me(browser)["name"] == "Ada Lovelace"
