@@ -60,6 +60,5 @@ async def look(parts: Parts, start: int) -> list[Recorded]:
 def line(event: Recorded) -> str:
     at = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     detail = " ".join(f"{name}={value}" for name, value in event.detail.items())
-    return (
-        f"{at}  {event.name:20} {event.account_id or '-':36}  {event.provider or '-':12} {event.ip or '-':15} {detail}"
-    )
+    who, provider, ip = str(event.account_id or "-"), event.provider or "-", event.ip or "-"
+    return f"{at}  {event.name:20} {who:36}  {provider:12} {ip:15} {detail}".rstrip()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +11,7 @@ from .accounts import ID, accounts, run
 from .work import CONFIG
 
 if TYPE_CHECKING:
-    from gateway.web.parts import Parts
+    pass
 
 ROLE = click.argument("role")
 
