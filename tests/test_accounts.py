@@ -1,55 +1,20 @@
-"""The decision what an identity may do, as its whole table; and accounts in the database."""
+"""Accounts and identities in the database."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 
-import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gateway import accounts
-from gateway.accounts import Account, Create, Refuse, SignIn, SignupPolicy, decide
 from gateway.db import Database
-from gateway.errors import AccountDisabled, DomainNotAllowed, SignupClosed
 from gateway.identity import Identity
 
 NOW = 1_800_000_000
-ADA = Account(uuid.UUID(int=1), "ada@example.com", True, "Ada", None, NOW)
-OFF = Account(uuid.UUID(int=2), None, False, None, None, NOW, disabled_at=NOW)
-KNOWN = uuid.UUID(int=3)
 
 
 def identity(email: str | None = "ada@example.com", verified: bool = True, subject: str = "1") -> Identity:
     return Identity("google", "https://accounts.google.com", subject, email, verified, name="Ada")
-
-
-OPEN, CLOSED = SignupPolicy(), SignupPolicy("closed")
-DOMAINS = SignupPolicy("domains", ("Example.com",))
-
-
-@pytest.mark.parametrize(
-    ("who", "known", "policy", "verdict"),
-    [
-        (identity(), (ADA, KNOWN), OPEN, SignIn(ADA, KNOWN)),
-        (identity(), (ADA, KNOWN), CLOSED, SignIn(ADA, KNOWN)),
-        (identity("ada@else.example"), (ADA, KNOWN), DOMAINS, SignIn(ADA, KNOWN)),
-        (identity(), (OFF, KNOWN), OPEN, Refuse(AccountDisabled, OFF.id)),
-        (identity(), None, OPEN, Create()),
-        (identity(None, False), None, OPEN, Create()),
-        (identity(), None, CLOSED, Refuse(SignupClosed)),
-        (identity(), None, DOMAINS, Create()),
-        (identity("ada@EXAMPLE.COM"), None, DOMAINS, Create()),
-        (identity("ada@example.com", verified=False), None, DOMAINS, Refuse(DomainNotAllowed)),
-        (identity("ada@sub.example.com"), None, DOMAINS, Refuse(DomainNotAllowed)),
-        (identity("ada@badexample.com"), None, DOMAINS, Refuse(DomainNotAllowed)),
-        (identity("ada@example.com@else.example"), None, DOMAINS, Refuse(DomainNotAllowed)),
-        (identity("ada@example.com."), None, DOMAINS, Refuse(DomainNotAllowed)),
-        (identity(None), None, DOMAINS, Refuse(DomainNotAllowed)),
-    ],
-)
-def test_decide(who: Identity, known: tuple[Account, uuid.UUID] | None, policy: SignupPolicy, verdict: object) -> None:
-    assert decide(who, known, policy) == verdict
 
 
 def test_email_key_folds_ascii_only() -> None:

@@ -61,6 +61,11 @@ def test_a_single_address_is_no_choice() -> None:
     assert fields(html) == [("name", "Ada Lovelace", False)]
 
 
+def test_an_address_other_than_the_present_one_can_be_chosen() -> None:
+    html = PAGES.account(replace(ACCOUNT, verified=False, addresses=("ada@example.org",)))
+    assert fields(html)[1:] == [("email", "ada@example.org", False)]
+
+
 def test_deleting_says_what_will_happen() -> None:
     text = " ".join(Document(SAMPLES["account"]).all("main")[0].text.split())
     assert "For seven days nothing else happens: sign in again and the account stays" in text

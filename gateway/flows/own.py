@@ -26,7 +26,7 @@ async def change_profile(
 ) -> None:
     """Set `name` and `email`; the address must be a verified one of an identity. RequestFault."""
     async with database.write() as connection:
-        await held(connection, account_id)
+        account = await held(connection, account_id)
         mine = (await accounts.identities_of(connection, [account_id]))[account_id]
         values: dict[str, Any] = {}
         if "name" in wanted:
@@ -35,8 +35,11 @@ async def change_profile(
             values |= {"email": own_address(wanted["email"], mine), "email_verified": True}
         if not values:
             raise RequestFault("neither name nor email")
-        await accounts.change(connection, account_id, **values)
-        changed = {"changed": sorted(values.keys() & {"name", "email"})}
+        new = {name: value for name, value in values.items() if getattr(account, name) != value}
+        if not new:
+            return
+        await accounts.change(connection, account_id, **new)
+        changed = {"changed": sorted(new.keys() & {"name", "email"})}
         await events.record(connection, Event("profile_changed", account_id, detail=changed), origin, now)
         await retell(connection, account_id, now)
 

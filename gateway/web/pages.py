@@ -82,9 +82,9 @@ class ActivityRow:
 class AccountView:
     """The account's own page. Times are epoch seconds; `now` is when the page is made.
 
-    `addresses` are those the owner may choose the main one from. `links` are the providers that can be added; their
-    `href` is not used, since linking is a form. `recent` says whether the last sign-in is recent enough to
-    link, unlink and delete; where it is not, `confirm_href` leads to another one and back here.
+    `addresses` are the verified ones, of which the owner may choose the main one. `links` are the providers that can
+    be added; their `href` is not used, since linking is a form. `recent` says whether the last sign-in is recent
+    enough to link, unlink and delete; where it is not, `confirm_href` leads to another one and back here.
     """
 
     name: str | None
