@@ -299,6 +299,10 @@ class Unavailable(GatewayError):
     sentence = "The service cannot answer right now. Please try again in a moment."
 
 
+class Overtaken(Unavailable):
+    """Somebody else changed at the same moment what this work goes by. Done again, it finds what is true then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong in the configuration, and what mends it."""

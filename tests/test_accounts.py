@@ -28,7 +28,7 @@ async def test_what_is_created_is_found(database_url: str) -> None:
     async with database.write() as connection:
         account, identity_id = await accounts.create(connection, identity(), NOW)
     async with database.write() as connection:
-        found = await accounts.find(connection, "https://accounts.google.com", "1")
+        found = await accounts.find(connection, identity())
     await database.close()
     assert found == (account, identity_id)
 
@@ -54,7 +54,7 @@ async def test_the_account_keeps_its_own_data_when_the_provider_says_something_n
     async with database.write() as connection:
         account, identity_id = await accounts.create(connection, identity(), NOW)
         moved = Identity("renamed", "https://accounts.google.com", "1", "new@example.com", False)
-        await accounts.refresh_identity(connection, identity_id, moved, NOW + 5)
+        await accounts.refresh_identity(connection, account.id, identity_id, moved, NOW + 5)
         profile = await accounts.profile(connection, account.id)
     await database.close()
     assert profile is not None

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import schema
+from gateway.errors import Overtaken
 from gateway.identity import Identity
 
 from .decision import Holder
@@ -69,14 +70,21 @@ def email_key(address: str | None) -> str | None:
     return address.lower() if address.isascii() else address
 
 
-async def find(connection: AsyncConnection, issuer: str, subject: str) -> tuple[Account, uuid.UUID] | None:
-    """The account an identity belongs to, held until the transaction ends, with the identity's id."""
+async def find(
+    connection: AsyncConnection, identity: Identity, *, hold: bool = True
+) -> tuple[Account, uuid.UUID] | None:
+    """The account an identity belongs to, with the identity's id; the account is held until the transaction ends.
+
+    The identity itself may have gone elsewhere until then: `refresh_identity` tells.
+    """
+    mine = schema.identities.c
     query = (
-        select(schema.accounts, schema.identities.c.id.label("identity_id"))
+        select(schema.accounts, mine.id.label("identity_id"))
         .join_from(schema.identities, schema.accounts)
-        .where(schema.identities.c.issuer == issuer, schema.identities.c.subject == subject)
-        .with_for_update(key_share=True, of=schema.accounts)
+        .where(mine.issuer == identity.issuer, mine.subject == identity.subject)
     )
+    if hold:
+        query = query.with_for_update(key_share=True, of=schema.accounts)
     row = (await connection.execute(query)).one_or_none()
     return (to_account(row), row.identity_id) if row else None
 
@@ -143,11 +151,17 @@ async def change(connection: AsyncConnection, account_id: uuid.UUID, **values: A
     await connection.execute(update(schema.accounts).where(schema.accounts.c.id == account_id).values(**values))
 
 
-async def refresh_identity(connection: AsyncConnection, identity_id: uuid.UUID, identity: Identity, now: int) -> None:
-    """Keep what the provider says now about an identity it vouched for again; the account's own data stays."""
-    await connection.execute(
-        update(schema.identities).where(schema.identities.c.id == identity_id).values(**told(identity, now))
-    )
+async def refresh_identity(
+    connection: AsyncConnection, account_id: uuid.UUID, identity_id: uuid.UUID, identity: Identity, now: int
+) -> None:
+    """Keep what the provider says now about an identity it vouched for again; the account's own data stays.
+
+    Overtaken when the identity is not this account's any more.
+    """
+    mine = schema.identities.c
+    still = update(schema.identities).where(mine.id == identity_id, mine.account_id == account_id)
+    if (await connection.execute(still.values(**told(identity, now)))).rowcount != 1:
+        raise Overtaken("the identity was unlinked, or went to another account")
 
 
 def told(identity: Identity, now: int) -> Mapping[str, Any]:

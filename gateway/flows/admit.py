@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,15 +12,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
-from gateway.accounts import AskToJoin, Create, Join, Known, Policy, Refuse, SignIn, Verdict, grants, invitations
+from gateway.accounts import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, SignIn, Verdict, grants, invitations
 from gateway.db import Database
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
 from gateway.identity import Identity
 from gateway.sealing import Sealer
 
 from .facts import facts_of, retell
 
+TRIES = 5  # of a transaction that others overtake
 SCOPE = "openid profile email groups"  # what the gateway's own browser session may do
 
 T = TypeVar("T")
@@ -69,16 +71,16 @@ class Desk:
         Two first sign-ins of one person at one moment: the unique key decides, and the loser finds the winner's
         account.
         """
-        return await self.twice(lambda connection: admit(connection, self, newcomer, origin, now))
+        return await self.undisturbed(lambda connection: admit(connection, self, newcomer, origin, now))
 
-    async def twice(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Do the work in a transaction; again when somebody else linked the identity in between."""
-        try:
-            async with self.database.write() as connection:
-                return await work(connection)
-        except IntegrityError:
-            async with self.database.write() as connection:
-                return await work(connection)
+    async def undisturbed(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do the work in a transaction; again in another when somebody else linked or moved the identity meanwhile."""
+        for _ in range(TRIES - 1):
+            with suppress(IntegrityError, Overtaken):
+                async with self.database.write() as connection:
+                    return await work(connection)
+        async with self.database.write() as connection:
+            return await work(connection)
 
 
 async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, origin: Origin, now: int) -> Admission:
@@ -91,10 +93,11 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
         case AskToJoin() as asked:
             return Admission(question=await ask(connection, desk, newcomer, asked, origin, now))
         case SignIn(account_id, identity_id):
-            await accounts.refresh_identity(connection, identity_id, identity, now)
+            await accounts.refresh_identity(connection, account_id, identity_id, identity, now)
             await cancel_deletion(connection, account_id, identity.provider, origin, now)
         case Join(account_id):
-            identity_id = await link(connection, account_id, identity, origin, now, {"by": "verified address"})
+            await hold_holder(connection, account_id, identity)
+            identity_id = await link(connection, account_id, newcomer, origin, now, {"by": "verified address"})
         case Create():
             account, identity_id = await accounts.create(connection, identity, now)
             account_id = account.id
@@ -107,17 +110,25 @@ async def verdict_on(
 ) -> Verdict:
     """The decision, with what it needs to know read. An invitation is spent only where it makes the difference."""
     identity = newcomer.identity
-    found = await accounts.find(connection, identity.issuer, identity.subject)
+    found = await accounts.find(connection, identity)
     known = Known(found[0].id, found[1], found[0].disabled_at is not None) if found else None
-    holders = []
-    if known is None and identity.email and identity.email_verified:
-        holders = await accounts.holders(connection, identity.email)
+    holders = [] if known else await holders_of(connection, identity)
     verdict = accounts.decide(identity, known, holders, policy)
     if newcomer.invitation and isinstance(verdict, Refuse) and known is None:
         invitation = await invitations.redeem(connection, newcomer.invitation, now)
         if invitation:
             return await welcome_invited(connection, newcomer, invitation, origin, now)
     return verdict
+
+
+async def holders_of(connection: AsyncConnection, identity: Identity) -> list[Holder]:
+    """Who holds an unknown identity's verified address. Overtaken when one of them has the identity by now."""
+    if not identity.email or not identity.email_verified:
+        return []
+    holders = await accounts.holders(connection, identity.email)
+    if holders and await accounts.find(connection, identity, hold=False):
+        raise Overtaken("the identity was linked meanwhile")
+    return holders
 
 
 async def welcome_invited(
@@ -155,19 +166,29 @@ async def ask(
     return await pending.keep(connection, desk.sealer, "join", proof, now)
 
 
+async def hold_holder(connection: AsyncConnection, account_id: uuid.UUID, identity: Identity) -> None:
+    """Hold the one account that the identity's address leads to. Overtaken when it leads elsewhere by now."""
+    await accounts.hold(connection, account_id)
+    holders = await accounts.holders(connection, identity.email or "")
+    if [holder.account_id for holder in holders] != [account_id]:
+        raise Overtaken("the account with this address was disabled, merged or deleted, or is not the only one")
+
+
 async def link(
     connection: AsyncConnection,
     account_id: uuid.UUID,
-    identity: Identity,
+    newcomer: Newcomer,
     origin: Origin,
     now: int,
     detail: Mapping[str, Any],
 ) -> uuid.UUID:
-    """Give the account one more identity; IntegrityError when somebody else linked it first."""
+    """Give an account that the caller holds one more identity; IntegrityError when somebody else linked it first."""
+    identity = newcomer.identity
     identity_id = await accounts.add_identity(connection, account_id, identity, now)
     await cancel_deletion(connection, account_id, identity.provider, origin, now)
     event = Event("identity_linked", account_id, None, identity.provider, {"identity": str(identity_id), **detail})
     await events.record(connection, event, origin, now)
+    await sessions.hold(connection, [account_id], now, beside=newcomer.replaces)
     await retell(connection, account_id, now)
     return identity_id
 

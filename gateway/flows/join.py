@@ -47,28 +47,29 @@ async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: in
     """
 
     async def work(connection: AsyncConnection) -> Admission:
-        found = await accounts.find(connection, proven.identity.issuer, proven.identity.subject)
-        proof = await pending.look(connection, desk.sealer, "join", token, now)
+        proof = await pending.take(connection, desk.sealer, "join", token, now)
         if proof is None:
             raise AttemptExpired("the question was answered meanwhile")
+        found = await accounts.find(connection, proven.identity)
         if found is None or found[0].id not in candidates(proof) or found[0].disabled_at:
             raise JoinMismatch("another account than those with this address")
-        await pending.take(connection, desk.sealer, "join", token, now)
         account, identity_id = found
-        await settle(connection, account.id, admission.from_json(proof["identity"]), origin, now)
-        await accounts.refresh_identity(connection, identity_id, proven.identity, now)
+        await accounts.refresh_identity(connection, account.id, identity_id, proven.identity, now)
+        await admission.cancel_deletion(connection, account.id, proven.identity.provider, origin, now)
+        newcomer = replace(proven, identity=admission.from_json(proof["identity"]))
+        await settle(connection, account.id, newcomer, origin, now)
         return await admission.open_session(connection, desk, proven, account.id, identity_id, origin, now)
 
-    return await desk.twice(work)
+    return await desk.undisturbed(work)
 
 
 async def settle(
-    connection: AsyncConnection, account_id: uuid.UUID, identity: Identity, origin: Origin, now: int
+    connection: AsyncConnection, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
 ) -> None:
     """Link the identity, unless it came to this account in the meantime. IdentityTaken when to another."""
-    taken = await accounts.find(connection, identity.issuer, identity.subject)
+    taken = await accounts.find(connection, newcomer.identity, hold=False)
     if taken is None:
-        await admission.link(connection, account_id, identity, origin, now, {"by": "question"})
+        await admission.link(connection, account_id, newcomer, origin, now, {"by": "question"})
     elif taken[0].id != account_id:
         raise IdentityTaken("linked elsewhere while the question was open")
 
@@ -84,7 +85,7 @@ async def stay_apart(desk: Desk, token: str, replaces: uuid.UUID | None, origin:
         newcomer = Newcomer(admission.from_json(proof["identity"]), replaces=replaces, target=proof["target"])
         return await admission.admit(connection, apart, newcomer, origin, now)
 
-    return await desk.twice(work)
+    return await desk.undisturbed(work)
 
 
 def candidates(proof: Mapping[str, Any]) -> list[uuid.UUID]:

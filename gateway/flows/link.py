@@ -14,7 +14,7 @@ from gateway.events import Event, Origin
 from gateway.identity import Identity
 
 from . import admit as admission
-from .admit import Desk
+from .admit import Desk, Newcomer
 from .facts import retell
 
 
@@ -29,24 +29,30 @@ async def link(desk: Desk, session_id: uuid.UUID, identity: Identity, origin: Or
     """Link an identity that was just proven to the account of a session. AttemptMismatch when that has ended."""
 
     async def work(connection: AsyncConnection) -> Linked:
-        session = await sessions.get(connection, session_id, now)
-        if session is None:
-            raise AttemptMismatch("the session that asked for this has ended")
-        mine = await held(connection, session.account_id)
-        found = await accounts.find(connection, identity.issuer, identity.subject)
+        mine = await asking(connection, session_id, now)
+        found = await accounts.find(connection, identity, hold=False)
         if found is None:
-            await admission.link(connection, mine.id, identity, origin, now, {"by": "owner"})
+            await admission.link(connection, mine.id, Newcomer(identity), origin, now, {"by": "owner"})
             return Linked()
         theirs, identity_id = found
         if theirs.id == mine.id:
-            await accounts.refresh_identity(connection, identity_id, identity, now)
+            await accounts.refresh_identity(connection, mine.id, identity_id, identity, now)
             return Linked()
         if theirs.disabled_at:
             raise AccountDisabled("the account to merge is disabled")
-        proof = {"session": str(session_id), "survivor": str(mine.id), "absorbed": str(theirs.id)}
-        return Linked(await pending.keep(connection, desk.sealer, "merge", proof, now))
+        proof = {"survivor": str(mine.id), "absorbed": str(theirs.id), "by": str(identity_id)}
+        return Linked(await pending.keep(connection, desk.sealer, "merge", {"session": str(session_id), **proof}, now))
 
-    return await desk.twice(work)
+    return await desk.undisturbed(work)
+
+
+async def asking(connection: AsyncConnection, session_id: uuid.UUID, now: int) -> Account:
+    """The account of the session that asks for something, held. AttemptMismatch when the session has ended."""
+    session = await sessions.get(connection, session_id, now)
+    account = await held(connection, session.account_id) if session else None
+    if account is None or await sessions.get(connection, session_id, now) is None:  # ended before it was held
+        raise AttemptMismatch("the session that asked for this has ended")
+    return account
 
 
 async def unlink(
@@ -54,16 +60,17 @@ async def unlink(
 ) -> list[uuid.UUID]:
     """Remove an identity, and end the sessions that came through it; their ids. NotFound, LastIdentity."""
     async with desk.database.write() as connection:
-        account = await held(connection, account_id)
+        await held(connection, account_id)
         mine = (await accounts.identities_of(connection, [account_id]))[account_id]
         removed = next((identity for identity in mine if identity.id == identity_id), None)
         if removed is None:
             raise NotFound("no such identity of this account")
         if len(mine) == 1:
             raise LastIdentity("the only one")
+        await sessions.hold(connection, [account_id], now)
         ended = await sessions.end_for_identity(connection, identity_id, reason="unlinked", now=now)
         await accounts.remove_identity(connection, identity_id)
-        await doubt_address(connection, account, [identity for identity in mine if identity is not removed])
+        await doubt_address(connection, account_id, [identity for identity in mine if identity is not removed])
         detail = {"identity": str(identity_id), "sessions": len(ended)}
         await events.record(
             connection, Event("identity_unlinked", account_id, None, removed.provider, detail), origin, now
@@ -72,12 +79,14 @@ async def unlink(
     return ended
 
 
-async def doubt_address(connection: AsyncConnection, account: Account, left: list[LinkedIdentity]) -> None:
+async def doubt_address(connection: AsyncConnection, account_id: uuid.UUID, left: list[LinkedIdentity]) -> None:
     """The account's address stays its owner's choice, but verified only while an identity of theirs vouches for it."""
+    account = await accounts.hold(connection, account_id)
+    if account is None or not account.email_verified:
+        return
     key = accounts.email_key(account.email)
-    vouched = any(each.email_verified and accounts.email_key(each.email) == key for each in left)
-    if account.email_verified and not vouched:
-        await accounts.change(connection, account.id, email_verified=False)
+    if not any(each.email_verified and accounts.email_key(each.email) == key for each in left):
+        await accounts.change(connection, account_id, email_verified=False)
 
 
 async def held(connection: AsyncConnection, account_id: uuid.UUID) -> Account:

@@ -56,18 +56,26 @@ async def merge(desk: Desk, token: str, session_id: uuid.UUID, origin: Origin, n
         proof = await pending.take(connection, desk.sealer, "merge", token, now)
         if proof is None:
             raise AttemptExpired("no such offer")
-        if proof["session"] != str(session_id) or await sessions.get(connection, session_id, now) is None:
-            raise AttemptMismatch("the session that asked for this has ended, or is another")
         survivor, absorbed = uuid.UUID(proof["survivor"]), uuid.UUID(proof["absorbed"])
         for account_id in sorted((survivor, absorbed)):  # always in this order, so that two merges never wait crosswise
             await held(connection, account_id)
-        return await move(connection, absorbed, survivor, origin, now)
+        if proof["session"] != str(session_id) or await sessions.get(connection, session_id, now) is None:
+            raise AttemptMismatch("the session that asked for this has ended, or is another")
+        identities = [each.id for each in (await accounts.identities_of(connection, [absorbed]))[absorbed]]
+        if uuid.UUID(proof["by"]) not in identities:
+            raise AttemptMismatch("what proved the other account has been unlinked from it")
+        return await move(connection, absorbed, survivor, identities, origin, now)
 
 
 async def move(
-    connection: AsyncConnection, absorbed: uuid.UUID, survivor: uuid.UUID, origin: Origin, now: int
+    connection: AsyncConnection,
+    absorbed: uuid.UUID,
+    survivor: uuid.UUID,
+    identities: list[uuid.UUID],
+    origin: Origin,
+    now: int,
 ) -> list[uuid.UUID]:
-    identities = [each.id for each in (await accounts.identities_of(connection, [absorbed]))[absorbed]]
+    await sessions.hold(connection, [survivor, absorbed], now)
     ended = await sessions.end_for_account(connection, absorbed, reason="merged", now=now)
     await accounts.move_identities(connection, identities, survivor)
     roles = await grants.grant(connection, survivor, await grants.granted(connection, absorbed), now)
@@ -84,34 +92,42 @@ async def move(
 async def unmerge(database: Database, absorbed: uuid.UUID, now: int) -> merges.Merge:
     """Take a merge back, within 30 days: what moved and is still there goes back. NotFound, CannotUndo."""
     async with database.write() as connection:
-        merge = await merges.latest(connection, absorbed)
-        if merge is None:
-            raise NotFound("this account was not merged into another")
+        merge = await held_merge(connection, absorbed)
         if merge.merged_at + merges.UNDO < now:
             raise CannotUndo("merged more than 30 days ago")
-        for account_id in sorted((merge.survivor, absorbed)):
-            if await accounts.hold(connection, account_id) is None:
-                raise CannotUndo("one of the accounts is gone")
         await give_back(connection, merge, now)
+    return merge
+
+
+async def held_merge(connection: AsyncConnection, absorbed: uuid.UUID) -> merges.Merge:
+    """The merge with both accounts held: the survivor first, so that who deletes it with all it absorbed, or merges
+    the absorbed one again, never waits crosswise. NotFound, CannotUndo."""
+    merge = await merges.latest(connection, absorbed)
+    if merge is None:
+        raise NotFound("this account was not merged into another")
+    survivor = await accounts.hold(connection, merge.survivor)
+    if await merges.latest(connection, absorbed) != merge:
+        raise NotFound("somebody else has undone this merge")
+    if survivor is None or await accounts.hold(connection, absorbed) is None:
+        raise CannotUndo("one of the accounts is gone")
     return merge
 
 
 async def give_back(connection: AsyncConnection, merge: merges.Merge, now: int) -> None:
     present = (await accounts.identities_of(connection, [merge.survivor]))[merge.survivor]
-    returning = [each.id for each in present if each.id in merge.identities]
+    returning = [each for each in present if each.id in merge.identities]
     staying = [each for each in present if each.id not in merge.identities]
     if not returning or not staying:
         raise CannotUndo("one of the two accounts would be left without a way in")
-    for identity_id in returning:
-        await sessions.end_for_identity(connection, identity_id, reason="unmerged", now=now)
-    await accounts.move_identities(connection, returning, merge.absorbed)
+    await sessions.hold(connection, [merge.survivor], now)
+    for identity in returning:
+        await sessions.end_for_identity(connection, identity.id, reason="unmerged", now=now)
+    await accounts.move_identities(connection, [identity.id for identity in returning], merge.absorbed)
     await grants.withdraw(connection, merge.survivor, merge.roles)
     await accounts.change(connection, merge.absorbed, merged_into=None)
     await merges.note_undone(connection, merge, now)
-    survivor = await accounts.hold(connection, merge.survivor)
-    if survivor:
-        await doubt_address(connection, survivor, staying)
-    for account_id in (merge.survivor, merge.absorbed):
+    for account_id, left in ((merge.survivor, staying), (merge.absorbed, returning)):
+        await doubt_address(connection, account_id, left)
         detail = {"absorbed": str(merge.absorbed), "survivor": str(merge.survivor)}
         await events.record(connection, Event("account_unmerged", account_id, None, None, detail), NOWHERE, now)
     await retell(connection, merge.survivor, now)

@@ -18,6 +18,7 @@ from gateway.sessions import Session
 from gateway.tokens.keys import Keyring
 
 from .facts import retell
+from .own import erase
 
 BY_OPERATOR = "operator"
 
@@ -118,17 +119,11 @@ async def sign_out(database: Database, account_id: uuid.UUID, now: int) -> Chang
 
 
 async def delete(database: Database, account_id: uuid.UUID, now: int) -> Changed:
-    """The account, its identities and what its sessions told of the person are gone. NotFound.
-
-    The sessions' rows stay for a while, ended, emptied and without an account: also a server that starts only now
-    must know that their access tokens are dead.
-    """
+    """The account, what went into it, and everything personal are gone. NotFound."""
     async with database.write() as connection:
         account = held(await accounts.hold(connection, account_id))
-        ended = await sessions.forget(connection, account_id, reason="account_deleted", now=now)
-        await accounts.remove(connection, account_id)
-        await events.record(connection, told("account_deleted", account, len(ended)), NOWHERE, now)
-    return Changed(account, True, len(ended))
+        ended = await erase(connection, account_id, now, {"by": BY_OPERATOR})
+    return Changed(account, True, ended)
 
 
 def held(account: Account | None) -> Account:

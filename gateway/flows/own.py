@@ -73,17 +73,27 @@ async def delete_due(connection: AsyncConnection, now: int, limit: int) -> int:
     """Delete up to `limit` accounts whose time has come, with everything personal; how many."""
     due = await accounts.due(connection, now, limit)
     for account_id in due:
-        for each in (account_id, *await merges.merged_from(connection, account_id)):
-            await erase(connection, each, now)
+        await erase(connection, account_id, now)
     return len(due)
 
 
-async def erase(connection: AsyncConnection, account_id: uuid.UUID, now: int) -> None:
-    """The account and all that is personal. Its id stays in events, and is never used again."""
-    await sessions.forget(connection, account_id, reason="account_deleted", now=now)
-    await events.forget(connection, account_id)
-    await accounts.remove(connection, account_id)
-    await events.record(connection, Event("account_deleted", account_id), NOWHERE, now)
+async def erase(
+    connection: AsyncConnection, account_id: uuid.UUID, now: int, detail: Mapping[str, Any] | None = None
+) -> int:
+    """Delete the account, which the caller holds, and what went into it; how many sessions ended by that.
+
+    Everything personal goes. The ids stay in events, and are never used again. The sessions' rows stay for a while,
+    ended, emptied and without an account: also a server that starts only now must know that their tokens are dead.
+    """
+    ended = 0
+    for each in (account_id, *await merges.merged_from(connection, account_id)):
+        count = len(await sessions.forget(connection, each, reason="account_deleted", now=now))
+        await events.forget(connection, each)
+        await accounts.remove(connection, each)
+        gone = Event("account_deleted", each, detail={**(detail or {}), "count": count})
+        await events.record(connection, gone, NOWHERE, now)
+        ended += count
+    return ended
 
 
 async def export(database: Database, account_id: uuid.UUID, now: int, *, idle_ttl: int) -> dict[str, Any]:

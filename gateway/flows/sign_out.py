@@ -42,12 +42,16 @@ class SignOut:
     async def sign_out(self, session_id: uuid.UUID, everywhere: bool, origin: Origin, now: int) -> None:
         """End this session, or with `everywhere` every session of its account. Nothing to end is no error."""
         async with self.database.write() as connection:
-            session = await sessions.end(connection, session_id, reason="signed_out", now=now)
+            session = await sessions.get(connection, session_id, now)
             if session is None:
                 return
-            ids = [session.id]
             if everywhere:
-                ids += await sessions.end_for_account(connection, session.account_id, reason="signed_out", now=now)
-            event = Event("signed_out", session.account_id, session.id, session.provider, {"everywhere": everywhere})
-            await events.record(connection, event, origin, now)
+                ids = await sessions.end_for_account(connection, session.account_id, reason="signed_out", now=now)
+            else:
+                ended = await sessions.end(connection, session_id, reason="signed_out", now=now)
+                ids = [ended.id] if ended else []
+            if ids:
+                detail = {"everywhere": everywhere}
+                event = Event("signed_out", session.account_id, session.id, session.provider, detail)
+                await events.record(connection, event, origin, now)
         self.ended.add(ids)

@@ -6,7 +6,7 @@ A session that has ended keeps its row for a while: processes learn of the end f
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ __all__ = [
     "end_others",
     "forget",
     "get",
+    "hold",
     "list_for",
     "prune",
     "retell",
@@ -112,6 +113,20 @@ async def get(connection: AsyncConnection, session_id: UUID, now: int) -> Sessio
     found = await connection.execute(select(*FIELDS).where(sessions.c.id == session_id, *going_on(now)))
     row = found.one_or_none()
     return None if row is None else Session(**row._mapping)
+
+
+async def hold(
+    connection: AsyncConnection, account_ids: Sequence[UUID], now: int, *, beside: UUID | None = None
+) -> None:
+    """Hold every living session of these accounts, and the one `beside` them, until the transaction ends.
+
+    For who ends or changes some of them in several steps: refreshes hold theirs in the order of ids, and two that hold
+    in another order would wait for each other.
+    """
+    which = or_(sessions.c.account_id.in_(account_ids), sessions.c.id == beside)
+    await connection.execute(
+        select(sessions.c.id).where(which, *going_on(now)).order_by(sessions.c.id).with_for_update()
+    )
 
 
 async def list_for(connection: AsyncConnection, account_id: UUID, now: int, *, idle_ttl: int) -> list[Session]:

@@ -24,7 +24,7 @@ from .reference import reference
 
 Tree = dict[str, Any]
 
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 ALL_ANSWERS = {"X-Request-Id": "Names the request, here and in the log."}
 BY_STATUS = {
     401: {"WWW-Authenticate": "How to prove who asks (RFC 6750)."},
@@ -78,9 +78,10 @@ def operation(told: Tree, path: str, parameters: Tree) -> Tree:
     if "parameters" in told:
         made["parameters"] = [parameter(name, parameters[name]) for name in told["parameters"]]
     if body := told.get("body"):
+        kind, name = (JSON, body["json"]) if "json" in body else (FORM, body["form"])
         made["requestBody"] = {
             "required": not body.get("optional", False),
-            "content": {FORM: {"schema": ref(body["form"])}},
+            "content": {kind: {"schema": ref(name)}},
         }
     if security:
         made["security"] = security
@@ -120,9 +121,9 @@ def answer(status: int, told: Tree) -> Tree:
     if 300 <= status < 400:
         made["headers"] |= headers({"Location": "Where to go on."}, required=True)
     if "json" in told:
-        made["content"] = {"application/json": {"schema": ref(told["json"])}}
+        made["content"] = {JSON: {"schema": ref(told["json"])}}
     elif "list" in told:
-        made["content"] = {"application/json": {"schema": {"type": "array", "items": ref(told["list"])}}}
+        made["content"] = {JSON: {"schema": {"type": "array", "items": ref(told["list"])}}}
     elif told.get("html"):
         made["content"] = {"text/html": {"schema": {"type": "string"}}}
     elif "types" in told:
@@ -137,7 +138,7 @@ def refusal(status: int, kinds: list[type[GatewayError]]) -> Tree:
     return {
         "description": "\n\n".join(sorted(sentences)),
         "headers": headers(BY_STATUS.get(status, {}), required=status == 429),
-        "content": {"application/json": {"schema": named}, "text/html": {"schema": {"type": "string"}}},
+        "content": {JSON: {"schema": named}, "text/html": {"schema": {"type": "string"}}},
     }
 
 

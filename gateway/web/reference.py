@@ -46,7 +46,8 @@ class Call:
     text: str
     callers: str
     parameters: tuple[Member, ...]
-    body: str | None  # the shape of the form it takes
+    body: str | None  # the shape of what it takes
+    form: bool  # whether it takes that as a form, not as JSON
     answers: tuple[Answer, ...]
 
 
@@ -98,7 +99,7 @@ def reference(description: Tree) -> ApiView:
 
 
 def call(method: str, path: str, told: Tree) -> Call:
-    bodies = told.get("requestBody", {}).get("content", {}).values()
+    bodies = told.get("requestBody", {}).get("content", {})
     return Call(
         id=told["operationId"],
         method=method.upper(),
@@ -107,7 +108,8 @@ def call(method: str, path: str, told: Tree) -> Call:
         text=told.get("description", ""),
         callers=callers(told.get("security", [])),
         parameters=tuple(parameter(each) for each in told.get("parameters", ())),
-        body=next((named(body["schema"]) for body in bodies), None),
+        body=next((named(body["schema"]) for body in bodies.values()), None),
+        form="application/json" not in bodies,
         answers=tuple(answer(status, each) for status, each in sorted(told["responses"].items())),
     )
 
