@@ -36,6 +36,7 @@ class Attempt:
     provider: str
     redirect_to: str
     started_at: int  # epoch seconds
+    session: str = ""  # the one this browser had when it started
     generation: int = 0
 
     def expired(self, now: int) -> bool:
@@ -57,12 +58,12 @@ class Attempts:
             for generation in sealer.generations
         ]
 
-    def start(self, provider: str, redirect_to: str, now: int) -> Attempt:
-        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now)
+    def start(self, provider: str, redirect_to: str, now: int, session: str = "") -> Attempt:
+        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, session)
 
     def pack(self, attempt: Attempt) -> str:
         """The cookie's value: signed, not secret."""
-        fields = [attempt.id, attempt.provider, attempt.redirect_to, attempt.started_at]
+        fields = [attempt.id, attempt.provider, attempt.redirect_to, attempt.started_at, attempt.session]
         return str(self._signers[0].dumps(fields))
 
     def unpack(self, value: str) -> Attempt | None:
@@ -88,8 +89,8 @@ class Attempts:
 
 def read(packed: Any, generation: int) -> Attempt | None:
     match packed:
-        case [str(id), str(provider), str(redirect_to), int(started_at)]:
-            return Attempt(id, provider, redirect_to, started_at, generation)
+        case [str(id), str(provider), str(redirect_to), int(started_at), str(session)]:
+            return Attempt(id, provider, redirect_to, started_at, session, generation)
         case _:
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 log = logging.getLogger("gateway.db")
 
+LONGEST_CAUSE = 160  # characters of somebody else's error message
 BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
 
 
@@ -31,6 +33,12 @@ def normalise(url: str) -> URL:
             return parsed.set(drivername="postgresql+asyncpg" if asyncpg else "postgresql+psycopg")
         case other:
             raise ValueError(f"{other} is not served; use sqlite:///… or postgresql://…")
+
+
+def brief(error: BaseException) -> str:
+    """The first line of what a driver says: its own words, without the statement and its values."""
+    words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+    return words[0][:LONGEST_CAUSE].rstrip(".")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -112,6 +120,11 @@ class Database:
 
 def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def try_first(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:
+        """Fail here if the file cannot be opened: aiosqlite's thread would still be telling when the loop is closed."""
+        sqlite3.connect(arguments[0], uri=options.get("uri", False)).close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:

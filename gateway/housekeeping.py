@@ -20,6 +20,7 @@ PATIENCE = 5  # seconds that work under way may take at the end
 BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
 SPREAD = random.SystemRandom()  # so that workers do not all do it at once
 EVENTS_KEPT = 180 * 86400  # seconds
+EVENTS_OF_NOBODY_KEPT = 7 * 86400  # seconds; a stranger's refused sign-in
 
 Work = Callable[[], Awaitable[object]]
 
@@ -38,7 +39,9 @@ async def prune(database: Database, now: int) -> dict[str, int]:
     kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
         "sessions": lambda connection: sessions.prune(connection, now, BATCH),
         "spent": lambda connection: attempts.prune(connection, now, BATCH),
-        "events": lambda connection: events.prune(connection, now - EVENTS_KEPT, BATCH),
+        "events": lambda connection: events.prune(
+            connection, now - EVENTS_KEPT, BATCH, of_nobody_before=now - EVENTS_OF_NOBODY_KEPT
+        ),
     }
     return {kind: await drain(database, work) for kind, work in kinds.items()}
 

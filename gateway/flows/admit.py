@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -36,7 +36,7 @@ class Newcomer:
     `replaces`: the session this browser had until now."""
 
     identity: Identity
-    id_token: str | None = None
+    id_token: str | None = field(default=None, repr=False)
     replaces: uuid.UUID | None = None
 
 

@@ -25,7 +25,7 @@ async def me(request: Request) -> Response:
     """GET /auth/me."""
     parts = parts_of(request.scope)
     caller = identify(parts, request.scope)
-    account, identities = await profile(parts, caller)
+    account, identities, session = await myself(parts, caller)
     return JSONResponse(
         {
             "id": str(account.id),
@@ -36,9 +36,20 @@ async def me(request: Request) -> Response:
             "roles": list(caller.claims.roles),
             "created_at": account.created_at,
             "identities": [identity_json(identity) for identity in identities],
-            "session": session_json(await own_session(parts, caller), caller),
+            "session": session_json(session, caller),
         }
     )
+
+
+async def myself(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...], Session]:
+    async with parts.database.read() as connection:
+        found = await accounts.profile(connection, caller.account_id)
+        session = await sessions.get(connection, caller.session_id, parts.now())
+    if found is None:
+        raise InvalidToken("the account is gone")
+    if session is None:
+        raise InvalidToken("the session has ended")
+    return *found, session
 
 
 async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...]]:
@@ -47,14 +58,6 @@ async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedId
     if found is None:
         raise InvalidToken("the account is gone")
     return found
-
-
-async def own_session(parts: Parts, caller: Caller) -> Session:
-    async with parts.database.read() as connection:
-        session = await sessions.get(connection, caller.session_id, parts.now())
-    if session is None:
-        raise InvalidToken("the session has ended")
-    return session
 
 
 async def own_sessions(parts: Parts, caller: Caller) -> list[Session]:

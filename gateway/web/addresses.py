@@ -40,7 +40,7 @@ def client_ip(scope: MutableMapping[str, Any], trusted: Sequence[Network]) -> st
             if (previous := parse(hop)) is None:
                 break
             address = previous
-    return str(address)
+    return spell(address)
 
 
 def is_proxied(scope: MutableMapping[str, Any], trusted: Sequence[Network]) -> bool:
@@ -81,6 +81,11 @@ def read(text: str) -> Address | None:
         return plain(IPv6Address(form["bracketed"]) if form["bracketed"] else ip_address(form["four"] or form["six"]))
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=4096)
+def spell(address: Address) -> str:
+    return str(address)
 
 
 def plain(address: Address) -> Address:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ from starlette.types import Scope
 
 from gateway.errors import CrossSite, InvalidToken, NotSignedIn, RequestFault, Unavailable
 from gateway.tokens.access import AccessClaims
+from gateway.tokens.refresh import Presented
 
 from . import cookies
 from .parts import Parts
 
+MARK = re.compile(r"[0-9a-f]{32}")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -38,10 +41,31 @@ def header(scope: Scope, name: bytes) -> str | None:
     return values[0].decode("latin-1") if values else None
 
 
+def cookie_header(scope: Scope) -> str:
+    """The cookies of the request as one header; HTTP/2 may split it (RFC 9113 section 8.2.3)."""
+    return b"; ".join(value for key, value in scope["headers"] if key == b"cookie").decode("latin-1")
+
+
 def cookies_of(scope: Scope) -> dict[str, str]:
-    """Every cookie of the request; HTTP/2 may split the header (RFC 9113 section 8.2.3)."""
-    joined = b"; ".join(value for key, value in scope["headers"] if key == b"cookie")
-    return cookies.parse(joined.decode("latin-1"))
+    return cookies.parse(cookie_header(scope))
+
+
+def presented(parts: Parts, scope: Scope) -> Presented | None:
+    """The refresh token of this browser's session. One that a sibling sub-domain has slipped in does not count."""
+    header = cookie_header(scope)
+    mark = cookies.parse(header).get(parts.cookies.browser, "")
+    if not MARK.fullmatch(mark):
+        return None
+    for value in cookies.all_of(header, parts.cookies.refresh):
+        found = parts.refresh.decode(value)
+        if found and parts.sealer.mac_matches("browser", found.session_id.bytes, bytes.fromhex(mark)):
+            return found
+    return None
+
+
+def browser_mark(parts: Parts, session_id: uuid.UUID) -> str:
+    """What the browser cookie holds for a session: 128 bits that only we can make."""
+    return parts.sealer.mac("browser", session_id.bytes)[:16].hex()
 
 
 def identify(parts: Parts, scope: Scope) -> Caller:

@@ -32,7 +32,7 @@ from gateway.flows.admit import Admission, Newcomer, Terms, admit
 from gateway.providers.client import ProviderClient
 
 from . import fields
-from .callers import cookies_of
+from .callers import cookies_of, presented
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
@@ -55,7 +55,8 @@ class Start:
 
 async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Response:
     asked = fields.query(scope)
-    attempt = parts.attempts.start(provider.name, parts.redirects.check(asked.get("redirect_to")), parts.now())
+    target, session = parts.redirects.check(asked.get("redirect_to")), present_session(parts, scope)
+    attempt = parts.attempts.start(provider.name, target, parts.now(), str(session or ""))
     location = await provider.begin(
         state=attempt.id,
         nonce=parts.attempts.nonce(attempt),
@@ -163,13 +164,18 @@ async def vouch(
         code_verifier=parts.attempts.code_verifier(attempt),
     )
     id_token = vouched.id_token if vouched.end_session else None
-    return Newcomer(vouched.identity, id_token, present_session(parts, scope))
+    return Newcomer(vouched.identity, id_token, replaced_session(parts, scope, attempt))
 
 
 def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
     """The session this browser has now; a new sign-in replaces it."""
-    presented = parts.refresh.decode(cookies_of(scope).get(parts.cookies.refresh, ""))
-    return presented.session_id if presented else None
+    found = presented(parts, scope)
+    return found.session_id if found else None
+
+
+def replaced_session(parts: Parts, scope: Scope, attempt: Attempt) -> uuid.UUID | None:
+    """As `present_session`; where a provider posts, Lax cookies stay behind, and the attempt remembers."""
+    return present_session(parts, scope) or (uuid.UUID(attempt.session) if attempt.session else None)
 
 
 def terms_of(parts: Parts) -> Terms:
