@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from sqlalchemy import event, inspect, make_url, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -97,6 +97,27 @@ class Database:
         async with self._reader.connect() as connection:
             yield connection
 
+    def reader(self, patience: float) -> Engine:
+        """A synchronous engine for a thread that only reads: one connection, each statement alone.
+
+        What takes longer than `patience` (seconds) fails. PostgreSQL is asked through psycopg, whichever driver the
+        URL names. Dispose of it in the end.
+        """
+        lite = self.dialect == "sqlite"
+        engine = create_engine(
+            self.url.set(drivername="sqlite") if lite else for_psycopg(self.url),
+            connect_args={"timeout": patience} if lite else within(patience),
+            hide_parameters=True,
+            isolation_level="AUTOCOMMIT",
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=patience,
+            pool_recycle=1800,
+        )
+        listen_reader(engine, ["PRAGMA query_only=ON"] if lite else read_only(patience))
+        return engine
+
     async def answers(self, patience: float) -> bool:
         """Whether the database answers within `patience` seconds."""
         try:
@@ -143,3 +164,36 @@ def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     def begin(connection: Any) -> None:
         if connection.get_execution_options().get("immediate"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def for_psycopg(url: URL) -> URL:
+    """What asyncpg calls `ssl` is `sslmode` to libpq; its other options mean nothing there."""
+    if not url.drivername.endswith("+asyncpg"):
+        return url
+    names = {"ssl": "sslmode", "host": "host", "port": "port"}
+    query = {names[name]: value for name, value in url.query.items() if name in names}
+    return url.set(drivername="postgresql+psycopg", query=query)
+
+
+def within(patience: float) -> dict[str, int]:
+    """How libpq notices a server that is gone. (One that is there ends the statement itself.)"""
+    return {
+        "connect_timeout": max(2, int(patience)),
+        "tcp_user_timeout": int(patience * 1000),
+        "keepalives_idle": max(1, int(patience)),
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
+
+
+def read_only(patience: float) -> list[str]:
+    return [f"SET statement_timeout = {int(patience * 1000)}", "SET default_transaction_read_only = on"]
+
+
+def listen_reader(engine: Engine, statements: list[str]) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()

@@ -59,6 +59,7 @@ SHORT = r"code|state|nonce|token|secret|gateway"  # also plain words, so `code: 
 START = r"(?:(?<![\w-])|(?<=%26)|(?<=%3[Ff]))"
 QUOTED = r"""\\?["']?\s*(?:[:,=]|%3[Dd])\s*b?(?P<quote>\\?["']).*?(?:(?P=quote)|(?m:$))"""
 BARE = r"""[^\s&"'<>,;)\]}]+"""
+ATOM = r"""[^\s@"'<>()\[\]{},;:\\/?&=]"""  # a character of an e-mail address' halves
 # NOTE: each rule takes linear time. What runs on to a closing mark matches without one, too (to the end of the line
 # or text), and what may fail late is bounded: clients choose the text, and the log holds up everybody.
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -78,7 +79,7 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)({LONG})(?:{QUOTED}|\s*(?:[=:]|%3D)\s*{BARE})"), rf"\1={MASK}"),
     (re.compile(rf"(?i){START}({SHORT})(?:{QUOTED}|(?:=|%3D){BARE})"), rf"\1={MASK}"),
     (
-        re.compile(r"""[^\s@"'<>()\[\]{},;:\\/?&=]{1,64}(?:@|%(?:25){0,8}40|\\u0040)[^\s@"'<>()\[\]{},;:\\/?&=]+"""),
+        re.compile(rf"(?<!{ATOM}){ATOM}+(?:@|%(?:25){{0,8}}40|\\u0040){ATOM}+"),
         MASK,
     ),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from gateway.errors import CrossSite, InvalidToken, NotSignedIn, RequestFault, Unavailable
+from gateway.errors import CrossSite, InsufficientScope, InvalidToken, NotSignedIn, RequestFault, Unavailable
 from gateway.tokens.access import AccessClaims
 from gateway.tokens.refresh import Presented
 
@@ -16,6 +16,7 @@ from . import cookies
 from .parts import Parts
 
 MARK = re.compile(r"[0-9a-f]{32}")
+OWN = frozenset({"openid", "profile", "email"})  # the scope of somebody's own session
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -119,8 +120,11 @@ def same_site(parts: Parts, scope: Scope) -> None:
 
 
 def identify_for_change(parts: Parts, scope: Scope) -> Caller:
-    """The caller of a request that changes something: a cookie counts only from our own pages."""
+    """The caller of a request that changes something: a cookie counts only from our own pages, and a token that was
+    narrowed (RFC 6749 section 6) changes nothing. CrossSite, InsufficientScope."""
     caller = identify(parts, scope)
     if caller.by_cookie:
         same_site(parts, scope)
+    if not OWN <= set(caller.claims.scope.split(" ")):
+        raise InsufficientScope("a narrowed token")
     return caller
