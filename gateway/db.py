@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -19,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 log = logging.getLogger("gateway.db")
 
 LONGEST_CAUSE = 160  # characters of somebody else's error message
+FRESH = 1.0  # seconds for which it is believed that the database answers, or does not
 BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
 
 
@@ -46,6 +49,26 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout | OSError)
+
+
+class Probe:
+    """One question at a time, and its answer for `FRESH` seconds: however many ask, the database is not kept busy."""
+
+    def __init__(
+        self, ask: Callable[[float], Awaitable[bool]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._answer = False
+        self._fresh_until = -math.inf
+
+    async def __call__(self, patience: float) -> bool:
+        async with self._turn:
+            if self._clock() >= self._fresh_until:
+                self._answer = await self._ask(patience)
+                self._fresh_until = self._clock() + FRESH
+            return self._answer
 
 
 class Database:
@@ -80,6 +103,7 @@ class Database:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
         self._turn = asyncio.Lock()
+        self._probe = Probe(self._ask)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -119,7 +143,10 @@ class Database:
         return engine
 
     async def answers(self, patience: float) -> bool:
-        """Whether the database answers within `patience` seconds."""
+        """Whether the database answers within `patience` seconds, or did when it was asked a moment ago."""
+        return await self._probe(patience)
+
+    async def _ask(self, patience: float) -> bool:
         try:
             async with asyncio.timeout(patience), self.read() as connection:
                 await connection.execute(text("SELECT 1"))

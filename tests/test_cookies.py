@@ -14,7 +14,8 @@ def attributes(cookie: str) -> tuple[str, set[str]]:
 
 def test_on_https() -> None:
     cookies = Cookies.of("https://login.example.com", "", None)
-    (access, of_access), (refresh, of_refresh), (browser, of_browser) = map(attributes, cookies.set_session("a", 300, "r", 1000, "b"))
+    carried = cookies.set_session("a", 300, "r", 1000, "b")
+    (access, of_access), (refresh, of_refresh), (browser, of_browser) = map(attributes, carried)
     assert access == "__Host-gateway"
     assert of_access == {"Max-Age=300", "Path=/", "HttpOnly", "Secure", "SameSite=Lax"}
     assert refresh == "__Secure-gateway-refresh"
