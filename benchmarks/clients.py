@@ -18,7 +18,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def request(method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
-    lines = {"Host": "localhost", "User-Agent": AGENT, **(headers or {}), **({"Content-Length": str(len(body))} if body else {})}
+    length = {"Content-Length": str(len(body))} if body else {}
+    lines = {"Host": "localhost", "User-Agent": AGENT, **(headers or {}), **length}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
 
@@ -87,19 +88,18 @@ class RenewCookies:
     """POST /auth/refresh with the newest cookies, as a browser does; every answer sets others."""
 
     origin: str
-    access_token: str
-    refresh_token: str
+    cookies: Mapping[str, str]
 
     def talk(self) -> Talk:
-        held = {"gateway": self.access_token, "gateway-refresh": self.refresh_token}
+        held = dict(self.cookies)
         while True:
             cookies = "; ".join(f"{name}={value}" for name, value in held.items())
             answer = yield Ask(request("POST", "/auth/refresh", {"Origin": self.origin, "Cookie": cookies}))
             expect(answer, 200, b'"expires_in"')
             renewed = cookies_set(answer)
-            if renewed.keys() != held.keys() or any(renewed[name] == held[name] for name in held):
+            if any(renewed.get(name) in (None, held[name]) for name in ("gateway", "gateway-refresh")):
                 raise Wrong("the cookies did not change")
-            held = renewed
+            held |= renewed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.web.token import session_cookies
+
 from .clients import Each, Renew, RenewCookies, Repeat, SignIn, Start, request
 from .load import Client
 from .provider import address_of
-from .stage import Gate
+from .stage import Gate, SignedIn
 
 AT_ONCE = (1, 16, 64)
 NEW_TOKENS = 9_000  # more than a second's worth of any server
@@ -68,7 +70,13 @@ def renew(gate: Gate, count: int, _seconds: float) -> list[Client]:
 
 def renew_cookies(gate: Gate, count: int, _seconds: float) -> list[Client]:
     origin = gate.parts.origin
-    return [RenewCookies(origin, one.pair.access_token, one.pair.refresh_token) for one in gate.signed_in(count)]
+    return [RenewCookies(origin, cookies_for(gate, one)) for one in gate.signed_in(count)]
+
+
+def cookies_for(gate: Gate, one: SignedIn) -> dict[str, str]:
+    """What this browser holds: as a sign-in would have set it."""
+    pairs = (cookie.partition(";")[0].partition("=") for cookie in session_cookies(gate.parts, one.pair))
+    return {name: value for name, _, value in pairs}
 
 
 def start(_gate: Gate, count: int, _seconds: float) -> list[Client]:

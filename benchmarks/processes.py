@@ -52,12 +52,11 @@ def running(
     command: Sequence[str], port: int, probe: str, *, core: int, log: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[Process]:
     """Runs until the block ends; entered when `GET probe` is answered. Raises NotStarted."""
-    # A session of its own: Ctrl-C reaches us alone, and we end what we started.
+    # Compiled modules are kept, as where it is installed; a session of its own: Ctrl-C reaches us alone.
+    surroundings = {**os.environ, **(environ or {}), "PYTHONDONTWRITEBYTECODE": ""}
     with log.open("ab") as out:
         began = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdout=out, stderr=out, env={**os.environ, **(environ or {})}, start_new_session=True
-        )
+        child = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
     try:
         os.sched_setaffinity(child.pid, {core})
         wait_for_answer(child, port, probe, log)

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from . import schema
 from .accounts import Policy as AccountPolicy
 from .attempts import Attempts
-from .db import Database
+from .db import Database, brief
 from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
 from .flows.renew import Issuer, Renewal
@@ -80,8 +80,7 @@ def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     )
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        redirects = scope["type"] == "http" and scope["path"].endswith(("/login", "/callback"))
-        apart = redirects and scope["method"] == "GET"
+        apart = scope["type"] == "http" and scope["path"].endswith(("/login", "/callback"))
         await (app if apart else shared)(scope, receive, send)
 
     return choose
@@ -177,7 +176,7 @@ def create_app(
     parts = assemble(settings, clock, transport, Metrics(settings.providers, board))
     handlers = {GatewayError: problems.on_gateway_error, HTTPException: problems.on_http_exceptions(ROUTES)}
     # Starlette itself would put its own answer to unforeseen errors in front of ours.
-    router = ExceptionMiddleware(Router(ROUTES), handlers=handlers)
+    router = ExceptionMiddleware(Router(ROUTES, redirect_slashes=False), handlers=handlers)
     front: ASGIApp = Front(router, parts, hot_paths(parts))
     if settings.cors_origins:
         front = cross_origin(front, settings.cors_origins)
@@ -272,7 +271,7 @@ async def prepare_schema(database: Database) -> None:
             return
     except (SQLAlchemyError, OSError) as error:
         raise CannotStart(
-            f"The database cannot be opened: {type(error).__name__}.",
+            f"The database cannot be opened: {brief(error)}.",
             "Check `database_url`, and that it is running.",
         ) from error
     from . import migrate  # half a second to load, and needed once
@@ -280,5 +279,8 @@ async def prepare_schema(database: Database) -> None:
     if database.dialect == "sqlite":
         await migrate.upgrade(str(database.url))
         return
-    if await migrate.schema_state(database.url.render_as_string(hide_password=False)) != "current":
+    state = await migrate.schema_state(database.url.render_as_string(hide_password=False))
+    if state == "newer":
+        raise migrate.newer()
+    if state != "current":
         raise CannotStart("The database schema is not up to date.", "Run `gateway migrate`, then start again.")

@@ -39,8 +39,9 @@ class Attempt:
     provider: str
     redirect_to: str
     started_at: int  # epoch seconds
+    session: str = ""  # the one this browser had when it started; link: the one it is for
     purpose: Purpose = "sign_in"
-    bound: str = ""  # link: the session it is for; join: the pending proof; sign_in: an invitation, if there is one
+    bound: str = ""  # join: the pending proof; sign_in: an invitation, if there is one
     generation: int = 0
 
     def expired(self, now: int) -> bool:
@@ -63,9 +64,16 @@ class Attempts:
         ]
 
     def start(
-        self, provider: str, redirect_to: str, now: int, purpose: Purpose = "sign_in", bound: str = ""
+        self,
+        provider: str,
+        redirect_to: str,
+        now: int,
+        *,
+        session: str = "",
+        purpose: Purpose = "sign_in",
+        bound: str = "",
     ) -> Attempt:
-        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, purpose, bound)
+        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, session, purpose, bound)
 
     def pack(self, attempt: Attempt) -> str:
         """The cookie's value: signed, not secret."""
@@ -74,6 +82,7 @@ class Attempts:
             attempt.provider,
             attempt.redirect_to,
             attempt.started_at,
+            attempt.session,
             attempt.purpose,
             attempt.bound,
         ]
@@ -107,10 +116,11 @@ def read(packed: Any, generation: int) -> Attempt | None:
             str(provider),
             str(redirect_to),
             int(started_at),
+            str(session),
             ("sign_in" | "link" | "join") as purpose,
             str(bound),
         ]:
-            return Attempt(id, provider, redirect_to, started_at, purpose, bound, generation)
+            return Attempt(id, provider, redirect_to, started_at, session, purpose, bound, generation)
         case _:
             return None
 

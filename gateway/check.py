@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx2
 
-from .db import normalise
+from .db import LONGEST_CAUSE, brief, normalise
 from .errors import Fault, IssuerMisconfigured, ProviderFault
 from .providers import ProviderClient, Providers
 from .settings import Examined, ProviderSettings, Settings, examine
@@ -31,7 +31,6 @@ Clock = Callable[[], float]
 
 PATIENCE = 5  # seconds for the database, and for each provider
 CLOCK_TOLERANCE = 30  # seconds; tokens are refused at twice that
-LONGEST_CAUSE = 160  # characters of somebody else's error message
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +191,6 @@ async def look_at_schema(settings: Settings, name: str) -> Finding:
         case "newer":
             hint = "Install the newer version, or restore a backup from before it."
             return Finding(False, f"{name}: the schema is newer than this version of the gateway", hint)
-
-
-def brief(error: BaseException) -> str:
-    """The first line of what a driver says: its own words, without the statement and its values."""
-    words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-    return words[0][:LONGEST_CAUSE]
 
 
 # Providers

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import math
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from sqlalchemy import event, inspect, make_url, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,6 +20,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 log = logging.getLogger("gateway.db")
 
+LONGEST_CAUSE = 160  # characters of somebody else's error message
+FRESH = 1.0  # seconds for which it is believed that the database answers, or does not
 BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
 
 
@@ -33,11 +38,35 @@ def normalise(url: str) -> URL:
             raise ValueError(f"{other} is not served; use sqlite:///… or postgresql://…")
 
 
+def brief(error: BaseException) -> str:
+    """The first line of what a driver says: its own words, without the statement and its values."""
+    words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+    return words[0][:LONGEST_CAUSE].rstrip(".")
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the database could not be reached or did not answer, as against having been asked wrongly."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout | OSError)
+
+
+class Probe:
+    """One question at a time, and its answer for `FRESH` seconds: however many ask, the database is not kept busy."""
+
+    def __init__(self, ask: Callable[[float], Awaitable[bool]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._answer = False
+        self._fresh_until = -math.inf
+
+    async def __call__(self, patience: float) -> bool:
+        async with self._turn:
+            if self._clock() >= self._fresh_until:
+                self._answer = await self._ask(patience)
+                self._fresh_until = self._clock() + FRESH
+            return self._answer
 
 
 class Database:
@@ -72,6 +101,7 @@ class Database:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
         self._turn = asyncio.Lock()
+        self._probe = Probe(self._ask)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -89,8 +119,32 @@ class Database:
         async with self._reader.connect() as connection:
             yield connection
 
+    def reader(self, patience: float) -> Engine:
+        """A synchronous engine for a thread that only reads: one connection, each statement alone.
+
+        What takes longer than `patience` (seconds) fails. PostgreSQL is asked through psycopg, whichever driver the
+        URL names. Dispose of it in the end.
+        """
+        lite = self.dialect == "sqlite"
+        engine = create_engine(
+            self.url.set(drivername="sqlite") if lite else for_psycopg(self.url),
+            connect_args={"timeout": patience} if lite else within(patience),
+            hide_parameters=True,
+            isolation_level="AUTOCOMMIT",
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=patience,
+            pool_recycle=1800,
+        )
+        listen_reader(engine, ["PRAGMA query_only=ON"] if lite else read_only(patience))
+        return engine
+
     async def answers(self, patience: float) -> bool:
-        """Whether the database answers within `patience` seconds."""
+        """Whether the database answers within `patience` seconds, or did when it was asked a moment ago."""
+        return await self._probe(patience)
+
+    async def _ask(self, patience: float) -> bool:
         try:
             async with asyncio.timeout(patience), self.read() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -113,6 +167,11 @@ class Database:
 def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
 
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def try_first(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:
+        """Fail here if the file cannot be opened: aiosqlite's thread would still be telling when the loop is closed."""
+        sqlite3.connect(arguments[0], uri=options.get("uri", False)).close()
+
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
@@ -130,3 +189,36 @@ def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     def begin(connection: Any) -> None:
         if connection.get_execution_options().get("immediate"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def for_psycopg(url: URL) -> URL:
+    """What asyncpg calls `ssl` is `sslmode` to libpq; its other options mean nothing there."""
+    if not url.drivername.endswith("+asyncpg"):
+        return url
+    names = {"ssl": "sslmode", "host": "host", "port": "port"}
+    query = {names[name]: value for name, value in url.query.items() if name in names}
+    return url.set(drivername="postgresql+psycopg", query=query)
+
+
+def within(patience: float) -> dict[str, int]:
+    """How libpq notices a server that is gone. (One that is there ends the statement itself.)"""
+    return {
+        "connect_timeout": max(2, int(patience)),
+        "tcp_user_timeout": int(patience * 1000),
+        "keepalives_idle": max(1, int(patience)),
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
+
+
+def read_only(patience: float) -> list[str]:
+    return [f"SET statement_timeout = {int(patience * 1000)}", "SET default_transaction_read_only = on"]
+
+
+def listen_reader(engine: Engine, statements: list[str]) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()

@@ -137,8 +137,11 @@ async def forget(connection: AsyncConnection, account_id: uuid.UUID) -> None:
     await connection.execute(emptied.values(ip=None, user_agent=None))
 
 
-async def prune(connection: AsyncConnection, before: int, limit: int) -> int:
-    """Delete up to `limit` events older than `before` (epoch seconds); how many went."""
-    oldest = select(schema.events.c.id).where(schema.events.c.at < before).limit(limit)
+async def prune(connection: AsyncConnection, before: int, limit: int, *, of_nobody_before: int) -> int:
+    """Delete up to `limit` events older than `before` (epoch seconds), or `of_nobody_before` where they concern no
+    account: those anybody can cause. How many went."""
+    mine = schema.events.c
+    old = (mine.at < before) | ((mine.at < of_nobody_before) & mine.account_id.is_(None))
+    oldest = select(mine.id).where(old).limit(limit)
     result = await connection.execute(delete(schema.events).where(schema.events.c.id.in_(oldest)))
     return result.rowcount

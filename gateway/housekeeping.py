@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import attempts, events, pending, sessions
+from .accounts import invitations
 from .db import Database
 from .flows.own import delete_due
 
@@ -22,6 +23,7 @@ FEW = 20  # accounts per transaction; each takes many rows with it
 BATCH = 500  # rows per transaction, so that pruning never holds up a sign-in
 SPREAD = random.SystemRandom()  # so that workers do not all do it at once
 EVENTS_KEPT = 180 * 86400  # seconds
+EVENTS_OF_NOBODY_KEPT = 7 * 86400  # seconds; a stranger's refused sign-in
 
 Work = Callable[[], Awaitable[object]]
 
@@ -42,7 +44,10 @@ async def prune(database: Database, now: int) -> dict[str, int]:
         "spent": lambda connection: attempts.prune(connection, now, BATCH),
         "accounts": lambda connection: delete_due(connection, now, FEW),
         "pending": lambda connection: pending.prune(connection, now, BATCH),
-        "events": lambda connection: events.prune(connection, now - EVENTS_KEPT, BATCH),
+        "invitations": lambda connection: invitations.prune(connection, now, BATCH),
+        "events": lambda connection: events.prune(
+            connection, now - EVENTS_KEPT, BATCH, of_nobody_before=now - EVENTS_OF_NOBODY_KEPT
+        ),
     }
     return {kind: await drain(database, work) for kind, work in kinds.items()}
 
@@ -53,7 +58,7 @@ async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[
         async with database.write() as connection:
             gone = await work(connection)
         total += gone
-        if gone < BATCH:
+        if not gone:
             return total
 
 

@@ -53,18 +53,21 @@ SUSPECT = re.compile(
 LONG = (
     r"code_verifier|client_secret|client_assertion|authorization_code|device_code|user_code|assertion"
     r"|(?:access|refresh|id|logout|subject|actor|csrf)_token(?:_hint)?|login_hint|credential|password|passwd|passphrase"
-    r"|secret_keys?|private_key|api_key|session_state|gateway-(?:refresh|attempt-[\w-]+)|__Host-gateway"
+    r"|secret_keys?|private_key|api_key|session_state|gateway-(?:refresh|attempt-[\w-]{1,64})|__Host-gateway"
 )
 SHORT = r"code|state|nonce|token|secret|gateway"  # also plain words, so `code: 404` in a sentence stays
 START = r"(?:(?<![\w-])|(?<=%26)|(?<=%3[Ff]))"
-QUOTED = r"""\\?["']?\s*(?:[:,=]|%3[Dd])\s*b?(?P<quote>\\?["']).*?(?:(?P=quote)|$)"""
+QUOTED = r"""\\?["']?\s*(?:[:,=]|%3[Dd])\s*b?(?P<quote>\\?["']).*?(?:(?P=quote)|(?m:$))"""
 BARE = r"""[^\s&"'<>,;)\]}]+"""
+ATOM = r"""[^\s@"'<>()\[\]{},;:\\/?&=]"""  # a character of an e-mail address' halves
+# NOTE: each rule takes linear time. What runs on to a closing mark matches without one, too (to the end of the line
+# or text), and what may fail late is bounded: clients choose the text, and the log holds up everybody.
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
         MASK,
     ),
-    (re.compile(r"\[parameters: .*?\](?=\s*(?:\n|$))", re.DOTALL), "[parameters: ***]"),
+    (re.compile(r"\[parameters: .*?(?:\](?=\s*(?:\n|$))|\Z)", re.DOTALL), "[parameters: ***]"),
     (re.compile(r"eyJ[\w-]{8,}=*(?:\.[\w=-]*){0,4}"), MASK),
     (re.compile(r"gwr_[\w.~=-]*"), MASK),
     (re.compile(r"(?<=://)[^/\s@]{1,512}@"), "***@"),
@@ -76,7 +79,7 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)({LONG})(?:{QUOTED}|\s*(?:[=:]|%3D)\s*{BARE})"), rf"\1={MASK}"),
     (re.compile(rf"(?i){START}({SHORT})(?:{QUOTED}|(?:=|%3D){BARE})"), rf"\1={MASK}"),
     (
-        re.compile(r"""[^\s@"'<>()\[\]{},;:\\/?&=]{1,64}(?:@|%(?:25)*40|\\u0040)[^\s@"'<>()\[\]{},;:\\/?&=]+"""),
+        re.compile(rf"(?<!{ATOM}){ATOM}+(?:@|%(?:25){{0,8}}40|\\u0040){ATOM}+"),
         MASK,
     ),
 )

@@ -9,9 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from .db import Database
+from .db import Database, brief
+from .errors import CannotStart
 
 SchemaState = Literal["current", "empty", "outdated", "newer"]
 
@@ -43,8 +46,19 @@ async def schema_state(url: str) -> SchemaState:
 
 
 async def upgrade(url: str) -> None:
-    """Bring the schema to head in one transaction: a migration that fails leaves everything as it was."""
-    await move(url, "head")
+    """Bring the schema to head in one transaction: a migration that fails leaves everything as it was. CannotStart."""
+    try:
+        await move(url, "head")
+    except CommandError as error:
+        raise newer() from error
+    except (SQLAlchemyError, OSError) as error:
+        hint = "Nothing has been changed. Is the database running, is `database_url` right, and may it be altered?"
+        raise CannotStart(f"The schema cannot be brought up to date: {brief(error)}.", hint) from error
+
+
+def newer() -> CannotStart:
+    hint = "Install the newer version, or restore a backup from before it."
+    return CannotStart("The database schema is newer than this version of the gateway.", hint)
 
 
 async def move(url: str, revision: str) -> None:

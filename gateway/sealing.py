@@ -10,7 +10,6 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -26,6 +25,7 @@ class Sealer:
         self._keys = tuple(keys)
         self.derive = lru_cache(maxsize=64)(self._derive)
         self._fernet = lru_cache(maxsize=64)(self._make_fernet)
+        self._keyed = lru_cache(maxsize=64)(self._make_keyed)
 
     @property
     def generations(self) -> range:
@@ -40,6 +40,9 @@ class Sealer:
         keys = (self.derive("seal/" + purpose, generation) for generation in self.generations)
         return MultiFernet([Fernet(urlsafe_b64encode(key)) for key in keys])
 
+    def _make_keyed(self, purpose: str, generation: int) -> hmac.HMAC:
+        return hmac.new(self.derive("mac/" + purpose, generation), digestmod="sha256")
+
     def seal(self, purpose: str, value: bytes) -> bytes:
         """Encrypt and authenticate (Fernet: AES-128-CBC with HMAC-SHA256)."""
         return self._fernet(purpose).encrypt(value)
@@ -53,7 +56,9 @@ class Sealer:
 
     def mac(self, purpose: str, value: bytes, generation: int = 0) -> bytes:
         """HMAC-SHA256 of the value, 32 bytes."""
-        return hmac.digest(self.derive("mac/" + purpose, generation), value, sha256)
+        keyed = self._keyed(purpose, generation).copy()  # the key is in already: a third of the time
+        keyed.update(value)
+        return keyed.digest()
 
     def mac_matches(self, purpose: str, value: bytes, tag: bytes) -> bool:
         """Whether any key made this tag. Compares in constant time; a tag shorter than 16 bytes never matches."""

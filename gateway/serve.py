@@ -21,6 +21,7 @@ from . import logs
 from .app import Gateway, create_app
 from .errors import CannotStart
 from .settings import Settings, load
+from .wire import LimitedProtocol
 
 GRACE = 20  # seconds that requests under way have at the end
 # How workers learn what their parent was told.
@@ -85,7 +86,7 @@ def options() -> dict[str, Any]:
     """
     return {
         "loop": "uvloop" if sys.platform != "win32" else "auto",
-        "http": "httptools",
+        "http": LimitedProtocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

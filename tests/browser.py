@@ -141,7 +141,7 @@ class Browser:
     # Other circumstances, until `forget`.
 
     def narrow(self, width: int) -> None:
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True)
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, scheme: str) -> None:
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import secrets
 import socket
 import threading
@@ -101,6 +103,12 @@ def serving(app: Any, port: int) -> Iterator[None]:
         thread.join(20)
 
 
+def hidden_fields(page: str) -> list[tuple[str, str]]:
+    """The fields of a form that a provider's page would post by itself."""
+    pairs = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    return [(name, html.unescape(value)) for name, value in pairs]
+
+
 class World:
     """A gateway with a stand-in Google and a stand-in Microsoft that sign in whoever is next, at once."""
 
@@ -150,7 +158,13 @@ class World:
 
 
 @contextmanager
-def world(database_url: str, *, clock: Callable[[], float] = time.time, **gateway: Any) -> Iterator[World]:
+def world(
+    database_url: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    entra: Mapping[str, Any] | None = None,
+    **gateway: Any,
+) -> Iterator[World]:
     port = free_port()
     url = f"http://localhost:{port}"
     google, microsoft = Google(automatic=True), Microsoft(automatic=True)
@@ -162,5 +176,6 @@ def world(database_url: str, *, clock: Callable[[], float] = time.time, **gatewa
             tables[name] = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
         tables["google"] |= {"discovery_url": google.discovery_url, "issuer": google.issuer}
         tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
+        tables["microsoft"] |= entra or {}
         with running(settings_for(database_url, tables, port, **gateway), clock=clock) as gate:
             yield World(gate, google, microsoft)

@@ -301,7 +301,8 @@ async def test_a_process_that_starts_after_the_deletion_knows_the_sessions(datab
     assert admission.session
     await operate.delete(database, admission.session.account_id, NOW)
     ended = EndedSessions(database)
-    await ended.refresh()
+    await ended.start()
+    await ended.stop()
     await database.close()
     assert ended.has(admission.session.id)
 

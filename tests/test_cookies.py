@@ -14,32 +14,37 @@ def attributes(cookie: str) -> tuple[str, set[str]]:
 
 def test_on_https() -> None:
     cookies = Cookies.of("https://login.example.com", "", None)
-    (access, of_access), (refresh, of_refresh) = map(attributes, cookies.set_session("a", 300, "r", 1000))
+    carried = cookies.set_session("a", 300, "r", 1000, "b")
+    (access, of_access), (refresh, of_refresh), (browser, of_browser) = map(attributes, carried)
     assert access == "__Host-gateway"
     assert of_access == {"Max-Age=300", "Path=/", "HttpOnly", "Secure", "SameSite=Lax"}
     assert refresh == "__Secure-gateway-refresh"
     assert of_refresh == {"Max-Age=1000", "Path=/auth", "HttpOnly", "Secure", "SameSite=Lax"}
+    assert browser == "__Host-gateway-browser"
+    assert of_browser == {"Max-Age=1000", "Path=/", "HttpOnly", "Secure", "SameSite=Lax"}
 
 
 def test_on_loopback_http() -> None:
     cookies = Cookies.of("http://localhost:8000", "", None)
-    names = [attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000)]
-    assert [name for name, _ in names] == ["gateway", "gateway-refresh"]
+    names = [attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000, "b")]
+    assert [name for name, _ in names] == ["gateway", "gateway-refresh", "gateway-browser"]
     assert all("Secure" not in rest for _, rest in names)
 
 
 def test_below_a_path_the_refresh_cookie_goes_only_there() -> None:
     cookies = Cookies.of("https://example.com/sso", "/sso", None)
-    access, refresh = (attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000))
+    access, refresh, browser = (attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000, "b"))
     assert "Path=/" in access[1]
     assert "Path=/sso/auth" in refresh[1]
+    assert "Path=/" in browser[1]
 
 
 def test_a_shared_session_names_its_domain_and_cannot_be_host_only() -> None:
     cookies = Cookies.of("https://login.example.com", "", "example.com")
-    access, refresh = (attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000))
+    access, refresh, browser = (attributes(cookie) for cookie in cookies.set_session("a", 300, "r", 1000, "b"))
     assert access[0] == "__Secure-gateway"
     assert "Domain=example.com" in access[1] & refresh[1]
+    assert "Domain=example.com" not in browser[1]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,7 @@ def test_an_attempt_survives_a_form_post_only_where_the_provider_posts(
 def test_clearing_names_the_same_cookies() -> None:
     cookies = Cookies.of("https://login.example.com", "", "example.com")
     cleared = [attributes(cookie) for cookie in cookies.clear_session()]
-    kept = [attributes(cookie) for cookie in cookies.set_session("a", 0, "r", 0)]
+    kept = [attributes(cookie) for cookie in cookies.set_session("a", 0, "r", 0, "b")]
     assert cleared == kept
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from gateway.testing.directory import EXAMPLE
 from gateway.web.forward_auth import encoded
 
 import harness
@@ -103,13 +104,32 @@ def test_nobody_passes_when_nobody_can_tell(sqlite_world: World, ada: httpx2.Cli
 
 def test_roles_and_groups_of_the_provider_reach_the_application(sqlite_url: str) -> None:
     rules = [{"role": "editor", "groups": ["0e000000-0000-4000-8000-00000000000a"]}]
-    with harness.world(sqlite_url, rules=rules) as world, world.gateway.browser() as browser:
+    listed = {"tenant": "organizations", "allowed_tenants": [EXAMPLE]}
+    with harness.world(sqlite_url, rules=rules, entra=listed) as world, world.gateway.browser() as browser:
         person = replace(world.microsoft.people[0], groups=("0e000000-0000-4000-8000-00000000000a",))
         world.microsoft.next_person = person
         world.sign_in(browser, "microsoft")
         answer = browser.get("/auth/verify?role=editor&group=0e000000-0000-4000-8000-00000000000a")
     assert answer.status_code == 200
     assert answer.headers["x-auth-request-roles"] == "editor"
+
+
+def test_where_every_tenant_may_come_none_grants_roles(sqlite_url: str) -> None:
+    rules = [{"role": "admin", "groups": ["ops"]}, {"role": "admin", "provider_roles": ["Admin"]}]
+    with harness.world(sqlite_url, rules=rules) as world, world.gateway.browser() as browser:
+        world.microsoft.next_person = replace(world.microsoft.people[0], groups=("ops",), roles=("Admin",))
+        world.sign_in(browser, "microsoft")
+        assert browser.get("/auth/verify?role=admin").status_code == 403
+        assert browser.get("/auth/verify").headers["x-auth-request-groups"] == ""
+
+
+def test_a_display_name_is_not_a_user_name(sqlite_world: World) -> None:
+    person = replace(sqlite_world.google.people[1], name="admin", email_verified=False)
+    sqlite_world.google.next_person = person
+    with sqlite_world.gateway.browser() as browser:
+        sqlite_world.sign_in(browser, "google")
+        headers = browser.get("/auth/verify").headers
+    assert headers["x-auth-request-preferred-username"] == headers["x-auth-request-user"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from gateway import attempts, events, schema
 from gateway.db import Database
 from gateway.events import NOWHERE, Event
-from gateway.housekeeping import EVENTS_KEPT, Chore, Housekeeping, prune
+from gateway.housekeeping import EVENTS_KEPT, EVENTS_OF_NOBODY_KEPT, Chore, Housekeeping, prune
 
 NOW = 1_800_000_000
 
@@ -22,11 +22,12 @@ async def test_prune_deletes_what_has_expired_and_nothing_else(database_url: str
             await attempts.spend(connection, value, expires_at)
         for at in (NOW - EVENTS_KEPT - 1, NOW):
             await events.record(connection, Event("signed_in", uuid.uuid4()), NOWHERE, at)
+        await events.record(connection, Event("sign_in_refused"), NOWHERE, NOW - EVENTS_OF_NOBODY_KEPT - 1)
     gone = await prune(database, NOW)
     async with database.read() as connection:
         left = (await connection.execute(select(schema.events.c.at))).scalars().all()
     await database.close()
-    assert gone == {"sessions": 0, "spent": 1, "events": 1}
+    assert gone == {"sessions": 0, "spent": 1, "events": 2}
     assert left == [NOW]
 
 

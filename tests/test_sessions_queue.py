@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from signed_in import Clock, add_account, add_session, row_of
-from sqlalchemy import event, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database
 from gateway.errors import Unavailable
 from gateway.schema import sessions
-from gateway.sessions import end_for_account
+from gateway.sessions import end, end_for_account
 from gateway.sessions.queue import Rotations
 from gateway.sessions.rotation import Outcome, Policy, Renewed, Replayed, Reused, Rotated, Unknown
 from gateway.tokens.refresh import Presented
@@ -272,12 +273,66 @@ async def deadlocks(url: str) -> int:
     return int(counted or 0)
 
 
+async def somebody_waits(connection: AsyncConnection) -> None:
+    """Until a statement in this database waits for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(20):
+        while not await connection.scalar(text(query)):
+            await asyncio.sleep(0.01)
+            await connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+
+
+@pytest.mark.postgres
+async def test_a_session_that_ends_while_the_statement_waits_is_not_renewed(postgres_url: str) -> None:
+    db, elsewhere = Database(postgres_url), Database(postgres_url)
+    rotations = Rotations(db, POLICY, Clock())
+    ending, neighbour = await add_many(db, 2)
+    async with elsewhere.write() as connection:
+        await end(connection, ending, reason="ended", now=int(Clock().now))
+        renewing = asyncio.create_task(present(rotations, [(ending, 0), (neighbour, 0)]))
+        await somebody_waits(connection)
+    assert kinds(await renewing) == ["Unknown", "Rotated"]
+    assert (await row_of(db, ending)).current == 0
+    await db.close()
+    await elsewhere.close()
+
+
+async def renew_both(db: Database, first: uuid.UUID, second: uuid.UUID) -> None:
+    await present(Rotations(db, POLICY, Clock()), [(second, 0), (first, 0)])
+
+
+async def end_both(db: Database, first: uuid.UUID, _second: uuid.UUID) -> None:
+    account_id = (await row_of(db, first)).account_id
+    async with db.write() as connection:
+        await end_for_account(connection, account_id, reason="ended", now=int(Clock().now))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("work", [renew_both, end_both])
+async def test_rows_are_locked_in_the_order_of_their_ids(postgres_url: str, work: Any) -> None:
+    """Whoever has to wait for the first row holds no later one, wherever they lie and however they were asked for."""
+    await plan_as_for_many_rows(postgres_url)
+    db, elsewhere = Database(postgres_url), Database(postgres_url)
+    first, second = await add_many(db, 2)
+    first, second = sorted([first, second])
+    async with elsewhere.write() as connection:
+        lock = select(sessions.c.id).with_for_update(nowait=True)
+        await connection.execute(lock.where(sessions.c.id == first))
+        working = asyncio.create_task(work(db, first, second))
+        await somebody_waits(connection)
+        held = await connection.scalar(lock.where(sessions.c.id == second))
+    await working
+    await db.close()
+    await elsewhere.close()
+    assert held == second
+
+
 @pytest.mark.postgres
 async def test_two_processes_on_the_same_sessions_agree(postgres_url: str) -> None:
     await plan_as_for_many_rows(postgres_url)
     databases = [Database(postgres_url) for _ in range(2)]
     workers = [Rotations(database, POLICY, Clock()) for database in databases]
-    ids = await add_many(databases[0], 120)
+    ids = await add_many(databases[0], 60)
     for n in range(20):
         orders = [(one, n) for one in ids], [(one, n) for one in reversed(ids)]
         here, there = await asyncio.gather(*(present(*pair) for pair in zip(workers, orders, strict=True)))
@@ -295,7 +350,7 @@ async def test_refreshing_while_sessions_end_and_accounts_sign_out(postgres_url:
     await plan_as_for_many_rows(postgres_url)
     databases = [Database(postgres_url) for _ in range(2)]
     rotations = Rotations(databases[0], POLICY, Clock())
-    ids = await add_many(databases[0], 200)
+    ids = await add_many(databases[0], 100)
     account_id = (await row_of(databases[0], ids[0])).account_id
 
     async def end_and_revive() -> None:

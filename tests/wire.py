@@ -27,7 +27,7 @@ class Answer:
 
 
 @asynccontextmanager
-async def serving(app: Any, http: str = "httptools") -> AsyncIterator[int]:
+async def serving(app: Any, http: str | type[asyncio.Protocol] = "httptools") -> AsyncIterator[int]:
     """A real server on a free port, stopped at the end."""
     config = uvicorn.Config(
         app,

@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import schema
 
 LIFETIME = 7 * 86400  # seconds
+KEEP = 30 * 86400  # seconds that one stays after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,10 @@ async def redeem(connection: AsyncConnection, token: str, now: int) -> Invitatio
 
 def digest(token: str) -> bytes:
     return sha256(b"invitation:" + token.encode()).digest()
+
+
+async def prune(connection: AsyncConnection, now: int, limit: int) -> int:
+    """Delete up to `limit` invitations that expired a month ago, used or not; how many went."""
+    mine = schema.invitations.c
+    old = select(mine.id).where(mine.expires_at < now - KEEP).limit(limit)
+    return (await connection.execute(delete(schema.invitations).where(mine.id.in_(old)))).rowcount

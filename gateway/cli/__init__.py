@@ -36,6 +36,11 @@ def main() -> None:
     except CannotStart as error:
         click.echo(f"{error.what}\n    {error.hint}", err=True)
         sys.exit(1)
+    except ImportError as error:
+        if error.name not in ("asyncpg", "psycopg"):
+            raise
+        click.echo(f"{error.msg}\n    pip install 'login-gateway[postgres]' brings the driver.", err=True)
+        sys.exit(1)
     except GatewayError as error:
         click.echo(f"{error.cause or error.sentence}", err=True)
         sys.exit(1)

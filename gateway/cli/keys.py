@@ -37,6 +37,8 @@ def list_keys(config: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
+    if not found:
+        click.echo("No keys yet; the gateway makes them when it starts.", err=True)
     for key in found:
         click.echo(f"{key['state']:9} {key['alg']:7} {key['kid']}")
 

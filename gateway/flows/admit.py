@@ -5,14 +5,26 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
-from gateway.accounts import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, SignIn, Verdict, grants, invitations
+from gateway.accounts import (
+    AskToJoin,
+    Create,
+    Holder,
+    Join,
+    Known,
+    Policy,
+    Refuse,
+    SignIn,
+    Verdict,
+    grants,
+    invitations,
+)
 from gateway.db import Database
 from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
@@ -43,7 +55,7 @@ class Newcomer:
     `replaces`: the session this browser had until now. `target`: where the browser wants to go."""
 
     identity: Identity
-    id_token: str | None = None
+    id_token: str | None = field(default=None, repr=False)
     replaces: uuid.UUID | None = None
     invitation: str | None = None
     target: str = ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway import events
 from gateway.db import Database
-from gateway.errors import InvalidGrant
+from gateway.errors import InvalidGrant, InvalidScope
 from gateway.events import Event, EventName, Origin
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.rotation import FastForwarded, Outcome, Reused, Unknown
@@ -50,9 +50,9 @@ class Issuable(Protocol):
 class Pair:
     """What a renewal or a sign-in hands out. Lives in seconds."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     refresh_expires_in: int
     scope: str
     session_id: uuid.UUID
@@ -82,7 +82,7 @@ class Issuer:
         )
         return Pair(
             access_token=self.access.mint(grant),
-            expires_in=self.access.ttl,
+            expires_in=min(self.access.ttl, session.expires_at - now),
             refresh_token=self.refresh.encode(session.id, session.current),
             refresh_expires_in=min(self.idle_ttl, session.expires_at - now),
             scope=scope,
@@ -144,6 +144,8 @@ class Renewal:
                 await self._record("refresh_fast_forward", outcome.session, origin, now)
             case _:
                 pass
+        if scope and not set(scope.split(" ")) <= set(outcome.session.scope.split(" ")):
+            raise InvalidScope("more than this session was granted")
         return self.issuer.issue(outcome.session, now, scope)
 
     async def _record(self, name: EventName, session: Issuable, origin: Origin, now: int) -> None:

@@ -51,12 +51,13 @@ class AuthorizationRequest:
         prompt: str | None = None,
         login_hint: str | None = None,
     ) -> str:
-        """`prompt` and `login_hint` give way to fixed parameters of the same name."""
-        fields = {"state": state, "nonce": nonce, "code_challenge": s256(code_verifier)}
+        """`state` and `nonce` are URL-safe. `prompt` and `login_hint` give way to fixed parameters of the same name."""
+        challenge = s256(code_verifier)
+        url = f"{self._start(metadata.authorization_endpoint)}state={state}&nonce={nonce}&code_challenge={challenge}"
         for name, value in (("prompt", prompt), ("login_hint", login_hint)):
             if value and name not in self._fixed:
-                fields[name] = value
-        return self._start(metadata.authorization_endpoint) + encode(fields)
+                url += f"&{name}={quote(value, safe='')}"
+        return url
 
     def _start(self, endpoint: str) -> str:
         """The endpoint with the constant parameters; remembered until the document names another."""

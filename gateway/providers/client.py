@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 from authlib.common.errors import AuthlibBaseError
@@ -244,6 +245,15 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             await self._keys.warm()
         except ProviderFault as fault:
             log.info("provider_not_ready", extra={"fields": {"provider": self.name, "cause": fault.cause}})
+
+    async def end_session_url(self, return_to: str, id_token: str | None) -> str | None:
+        """Where a browser signs out at the provider (RP-Initiated Logout 1.0 §2); None where there is no such page."""
+        endpoint = (await self._metadata.get()).end_session_endpoint
+        if endpoint is None:
+            return None
+        query = {"post_logout_redirect_uri": return_to, "client_id": self.settings.client_id}
+        query |= {"id_token_hint": id_token} if id_token else {}
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(query)}"
 
     async def close(self) -> None:
         await self._metadata.stop()

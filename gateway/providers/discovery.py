@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from .words import quotable
 Document = Mapping[str, Any]
 
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+NUMERIC = re.compile(r"[0-9]*|0x[0-9a-f]*", re.IGNORECASE)  # the last part of a name that is an address
 OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
 
 
@@ -45,8 +47,9 @@ def read_metadata(document: Document, discovery_url: str, issuer_fits: Callable[
         raise ProviderUnavailable("the document names no issuer")
     if not issuer_fits(issuer):
         raise IssuerMisconfigured(f"the document names issuer {quotable(issuer)}")
-    plain = urlsplit(discovery_url).scheme == "http"
-    endpoints = {name: endpoint(document.get(name), plain=plain) for name in REQUIRED + OPTIONAL}
+    source = urlsplit(discovery_url)
+    plain, inside = source.scheme == "http", is_inside(source.hostname or "")
+    endpoints = {name: endpoint(document.get(name), plain=plain, inside=inside) for name in REQUIRED + OPTIONAL}
     for name in REQUIRED:
         if endpoints[name] is None:
             raise ProviderUnavailable(f"the document has no usable {name}")
@@ -63,8 +66,12 @@ def read_metadata(document: Document, discovery_url: str, issuer_fits: Callable[
     )
 
 
-def endpoint(value: object, *, plain: bool) -> str | None:
-    """The URL, if it is https (or http on loopback, where the discovery document itself came that way)."""
+def endpoint(value: object, *, plain: bool, inside: bool) -> str | None:
+    """The URL, if it is https (or http on loopback, where the discovery document itself came that way).
+
+    Addresses of this machine and of private networks are taken from a document that came from there (`inside`), so
+    that a provider elsewhere cannot have the gateway ask its neighbours. NOTE: what a name resolves to is not looked at.
+    """
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
         return None
     try:
@@ -74,8 +81,25 @@ def endpoint(value: object, *, plain: bool) -> str | None:
         return None
     if not host or parts.fragment or parts.username is not None or parts.password is not None:
         return None
+    if is_inside(host) and not inside:
+        return None
     secure = parts.scheme == "https" or (plain and parts.scheme == "http" and is_loopback(host))
     return value if secure else None
+
+
+def is_inside(host: str) -> bool:
+    """Whether it is this machine, or an address that is nobody's in the Internet. `2130706433`, `127.1` and the like,
+    which resolvers take for addresses, count as such.
+    """
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "%" in host or NUMERIC.fullmatch(host.rpartition(".")[2]) is not None
+    address = getattr(address, "ipv4_mapped", None) or address
+    return not address.is_global or address.is_multicast
 
 
 def is_loopback(host: str) -> bool:

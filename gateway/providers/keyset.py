@@ -175,7 +175,8 @@ def read_keys(document: Mapping[str, Any], now: float) -> tuple[ProviderKey, ...
 
 
 def read_key(member: Mapping[str, Any], now: float) -> ProviderKey | None:
-    if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ("verify",)):
+    operations = member.get("key_ops", ["verify"])
+    if member.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         return None
     try:
         key = import_key(member)

@@ -73,6 +73,10 @@ class OpenID:
         # It speaks of `email`, not of an address that is mapped from another claim.
         return said and look_up(claims, sibling(path, "email")) == address
 
+    def may_grant(self) -> bool:
+        """Whether groups and roles come from somebody who may give them here."""
+        return True
+
     def disowns(self, claims: Claims) -> bool:
         """Whether the provider says that the address is not proven; a listed domain does not overrule that."""
         return look_up(claims, sibling(self.settings.email_claim, "email_verified")) in (False, "false")

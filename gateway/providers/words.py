@@ -31,6 +31,7 @@ WORDS: Mapping[str, type[GatewayError]] = {
 UNAVAILABLE = ("temporarily_unavailable", "server_error")
 
 WORD = re.compile(r"[a-z_]{1,64}")  # what an authorization code in the wrong place is not
+LONGEST_QUOTE = 100  # characters
 NUMBER = re.compile(r"AADSTS(\d{4,8})")
 
 
@@ -53,4 +54,4 @@ def word(value: object) -> str:
 
 def quotable(value: str) -> str:
     """A URL or name out of a provider's document, cut to what a log line should hold."""
-    return "".join(char if char.isascii() and char.isprintable() else "?" for char in value[:200])
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in value[:LONGEST_QUOTE])

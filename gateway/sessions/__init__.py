@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.schema import sessions
@@ -62,6 +62,9 @@ class Session:
 
 
 FIELDS = [sessions.c[name] for name in Session.__dataclass_fields__]
+GET = select(*FIELDS).where(
+    sessions.c.id == bindparam("session_id"), sessions.c.ended_at.is_(None), sessions.c.expires_at > bindparam("now")
+)
 
 
 async def create(
@@ -104,13 +107,13 @@ async def create(
     )
     counters = {"parent": -1, "rotated_at": now, "outcome": int(Verdict.UNKNOWN)}
     values = {name: getattr(session, name) for name in Session.__dataclass_fields__}
-    await connection.execute(insert(sessions).values(values | counters))
+    await connection.execute(insert(sessions), values | counters)
     return session
 
 
 async def get(connection: AsyncConnection, session_id: UUID, now: int) -> Session | None:
     """The session, unless it has ended or expired."""
-    found = await connection.execute(select(*FIELDS).where(sessions.c.id == session_id, *going_on(now)))
+    found = await connection.execute(GET, {"session_id": session_id, "now": now})
     row = found.one_or_none()
     return None if row is None else Session(**row._mapping)
 

@@ -1,19 +1,23 @@
 """Which sessions have ended within the life of an access token, known without asking the database.
 
-A task reads the newest ends twice a second. When that has not worked for two seconds, nobody can tell any more
-whether a session has ended, and `trustworthy` says so.
+A thread reads the newest ends twice a second. When that has not worked for two seconds, nobody can tell any more
+whether a session has ended, and `trustworthy` says so. It is a thread because a reading takes several turns of an event
+loop, which a busy loop stretches to seconds; a thread has its turn every few milliseconds.
+
+An end carries the clock of the process that wrote it. Each reading therefore looks back over a whole token life, but
+only counts there, second by second; ids are read from the first second on whose count has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.db import Database
 from gateway.schema import sessions
@@ -22,16 +26,27 @@ Clock = Callable[[], float]
 
 INTERVAL = 0.5  # seconds between two readings
 PATIENCE = 2.0  # seconds without one after which nothing is certain
-TIME_LIMIT = 5.0  # seconds for one reading
-OVERLAP = 30  # seconds read again each time: clocks that differ, ends that were committed late
-MARGIN = 60  # seconds that an end is remembered beyond the last token's life
+TIME_LIMIT = 5.0  # seconds for one statement
+MARGIN = 60  # seconds on top of a token's life, for ends that were committed late
 CAPACITY = 500_000  # ends remembered; more are not to be believed, and then nothing is certain
+
+LATELY = sessions.c.ended_at >= bindparam("since")
+COUNTS = select(sessions.c.ended_at, func.count()).where(LATELY).group_by(sessions.c.ended_at)
+IDS = select(sessions.c.id).where(LATELY).limit(CAPACITY + 1)
 
 logger = logging.getLogger(__name__)
 
 
 class EndedSessions:
-    """The ends, in two generations: the older is dropped as a whole when all of its tokens are dead."""
+    """The ends, in two generations: the older is dropped as a whole when all of its tokens are dead.
+
+    Clocks of two processes may differ by as much as a token lives: an end is looked for that far back, and remembered
+    for two lives, since a token of a fast clock lives that much longer here.
+
+    The reading thread and the event loop share the two sets without a lock. Both add, nobody iterates or removes, and
+    a set does not lose additions of two threads; the generations turn by one assignment, and what is added to the
+    younger set meanwhile is dropped a generation later, which is soon enough.
+    """
 
     def __init__(
         self,
@@ -43,27 +58,30 @@ class EndedSessions:
         interval: float = INTERVAL,
     ) -> None:
         """`token_life`: seconds that an access token lives."""
-        self._db = db
+        self._engine = db.reader(TIME_LIMIT)
         self._clock = clock
         self._steady = steady
         self._interval = interval
-        self._life = token_life + MARGIN
-        self._young: set[UUID] = set()
-        self._old: set[UUID] = set()
+        self._overlap = token_life + MARGIN
+        self._memory = 2 * token_life + MARGIN
+        self._ends: tuple[set[UUID], set[UUID]] = (set(), set())  # the younger, the older
+        self._counts: Mapping[int, int] = {}  # ends in each second, as of the last reading
         self._turned_at = clock()
-        self._read_until = clock() - self._life  # epoch seconds
+        self._read_until = clock() - self._memory  # epoch seconds
         self._known_at: float | None = None  # steady time
         self._failing = False
-        self._task: asyncio.Task[None] | None = None
-        self._ending = asyncio.Event()
+        self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
 
     def has(self, session_id: UUID | str) -> bool:
         """Whether this session has ended, as far as anybody has told us."""
         key = UUID(session_id) if isinstance(session_id, str) else session_id
-        return key in self._young or key in self._old
+        young, old = self._ends
+        return key in young or key in old
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        young, old = self._ends
+        return len(young) + len(old)
 
     def trustworthy(self) -> bool:
         """Whether an end of two seconds ago would be known. If not, whoever would let somebody pass must not."""
@@ -73,30 +91,41 @@ class EndedSessions:
 
     def add(self, session_ids: Iterable[UUID]) -> None:
         """Know of ends at once that this process itself has committed."""
-        self._young.update(session_ids)
+        self._ends[0].update(session_ids)
 
     async def start(self) -> None:
         """Read once, then go on reading. Does not fail: what it cannot read makes it not trustworthy."""
-        await self.refresh()
-        self._ending.clear()
-        self._task = asyncio.create_task(self._run(), name="ended-sessions")
+        first, self._ending = threading.Event(), threading.Event()
+        stops = (self._ending, asyncio.get_running_loop())
+        self._thread = threading.Thread(target=self._run, args=(first, *stops), name="ended-sessions", daemon=True)
+        self._thread.start()
+        await asyncio.to_thread(first.wait, TIME_LIMIT)
 
     async def stop(self) -> None:
-        """Let a reading under way finish, which takes TIME_LIMIT at most: cut short, it leaves a connection behind."""
-        if self._task is not None:
+        """End the thread and its connection. A reading under way may finish; one that hangs is left to itself."""
+        if self._thread is not None:
             self._ending.set()
-            await self._task
-            self._task = None
+            await asyncio.to_thread(self._thread.join, TIME_LIMIT)
+            self._thread = None
 
-    async def refresh(self) -> None:
-        """Read the ends since the last time. What goes wrong is logged once and tried again."""
+    def _run(self, first: threading.Event, ending: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while True:
+                self._read()
+                first.set()
+                if ending.wait(self._interval) or loop.is_closed():  # an application that is mounted may never stop
+                    return
+        finally:
+            self._engine.dispose()
+
+    def _read(self) -> None:
+        """Learn of the ends since the last time. What goes wrong is logged once and tried again."""
         began, now = self._steady(), self._clock()
         self._turn(now)
-        since = int(max(min(now, self._read_until), now - self._life)) - OVERLAP
+        since = int(max(min(now, self._read_until) - self._overlap, now - self._memory))
         try:
-            async with asyncio.timeout(TIME_LIMIT), self._db.read() as connection:
-                query = select(sessions.c.id).where(sessions.c.ended_at >= since).limit(CAPACITY + 1)
-                self._young.update((await connection.scalars(query)).all())
+            with self._engine.connect() as connection:
+                self._counts = self._learn(connection, since)
         except Exception as error:
             if not self._failing:
                 logger.warning("ended_sessions_unreadable", extra={"fields": {"error": type(error).__name__}})
@@ -105,12 +134,15 @@ class EndedSessions:
             self._failing = False
             self._read_until, self._known_at = now, began
 
-    def _turn(self, now: float) -> None:
-        if now - self._turned_at >= self._life:
-            self._old, self._young, self._turned_at = self._young, set(), now
+    def _learn(self, connection: Connection, since: int) -> Mapping[int, int]:
+        """Remember the ends since this second; how many there are in each. A session ends once, and its row stays for
+        a day: a second whose count is the same holds nothing new."""
+        counts = dict(connection.execute(COUNTS, {"since": since}).all())
+        changed = [at for at, count in counts.items() if self._counts.get(at) != count]
+        if changed:
+            self._ends[0].update(connection.scalars(IDS, {"since": min(changed)}).all())
+        return counts
 
-    async def _run(self) -> None:
-        while not self._ending.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), self._interval)
-            await self.refresh()
+    def _turn(self, now: float) -> None:
+        if now - self._turned_at >= self._memory:
+            self._ends, self._turned_at = (set(), self._ends[0]), now

@@ -53,8 +53,11 @@ def header_segment(alg: str, kid: str, typ: str) -> bytes:
     return encode({"alg": alg, "kid": kid, "typ": typ})
 
 
+write = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode(value: Mapping[str, Any]) -> bytes:
-    return urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).rstrip(b"=")
+    return urlsafe_b64encode(write(value).encode()).rstrip(b"=")
 
 
 class Signer:

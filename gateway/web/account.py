@@ -24,7 +24,7 @@ async def me(request: Request) -> Response:
     """GET /auth/me."""
     parts = parts_of(request.scope)
     caller = identify(parts, request.scope)
-    account, identities = await profile(parts, caller)
+    account, identities, session = await myself(parts, caller)
     return JSONResponse(
         {
             "id": str(account.id),
@@ -36,9 +36,20 @@ async def me(request: Request) -> Response:
             "created_at": account.created_at,
             "identities": [identity_json(identity) for identity in identities],
             "merged_from": await merged_from(parts, caller),
-            "session": session_json(await own_session(parts, caller), caller),
+            "session": session_json(session, caller),
         }
     )
+
+
+async def myself(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...], Session]:
+    async with parts.database.read() as connection:
+        found = await accounts.profile(connection, caller.account_id)
+        session = await sessions.get(connection, caller.session_id, parts.now())
+    if found is None:
+        raise InvalidToken("the account is gone")
+    if session is None:
+        raise InvalidToken("the session has ended")
+    return *found, session
 
 
 async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...]]:
@@ -53,14 +64,6 @@ async def merged_from(parts: Parts, caller: Caller) -> list[str]:
     """The ids this account had before: of accounts that were merged into it."""
     async with parts.database.read() as connection:
         return [str(account_id) for account_id in await merges.merged_from(connection, caller.account_id)]
-
-
-async def own_session(parts: Parts, caller: Caller) -> Session:
-    async with parts.database.read() as connection:
-        session = await sessions.get(connection, caller.session_id, parts.now())
-    if session is None:
-        raise InvalidToken("the session has ended")
-    return session
 
 
 async def own_sessions(parts: Parts, caller: Caller) -> list[Session]:

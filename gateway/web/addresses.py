@@ -40,7 +40,7 @@ def client_ip(scope: MutableMapping[str, Any], trusted: Sequence[Network]) -> st
             if (previous := parse(hop)) is None:
                 break
             address = previous
-    return str(address)
+    return spell(address)
 
 
 def is_proxied(scope: MutableMapping[str, Any], trusted: Sequence[Network]) -> bool:
@@ -83,6 +83,11 @@ def read(text: str) -> Address | None:
         return None
 
 
+@lru_cache(maxsize=4096)
+def spell(address: Address) -> str:
+    return str(address)
+
+
 def plain(address: Address) -> Address:
     """Without zone, and IPv4 as such: one client has one address, however the socket shows it."""
     if isinstance(address, IPv4Address):
@@ -93,5 +98,15 @@ def plain(address: Address) -> Address:
 @lru_cache(maxsize=4096)
 def household(ip: str) -> str:
     """What one subscriber holds: an IPv4 address, or the /64 around an IPv6 address."""
+    return around(ip, 64) or ip
+
+
+@lru_cache(maxsize=4096)
+def site(ip: str) -> str | None:
+    """The /48 around an IPv6 address: what a customer of a network is given at most (RFC 6177). None for others."""
+    return around(ip, 48)
+
+
+def around(ip: str, prefix: int) -> str | None:
     address = parse(ip)
-    return str(IPv6Network((int(address), 64), strict=False)) if isinstance(address, IPv6Address) else ip
+    return str(IPv6Network((int(address), prefix), strict=False)) if isinstance(address, IPv6Address) else None

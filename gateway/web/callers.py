@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from gateway.errors import CrossSite, InvalidToken, NotSignedIn, ReauthenticationRequired, RequestFault, Unavailable
+from gateway.errors import (
+    CrossSite,
+    InsufficientScope,
+    InvalidToken,
+    NotSignedIn,
+    ReauthenticationRequired,
+    RequestFault,
+    Unavailable,
+)
 from gateway.tokens.access import AccessClaims
+from gateway.tokens.refresh import Presented
 
 from . import cookies
 from .parts import Parts
 
+MARK = re.compile(r"[0-9a-f]{32}")
+OWN = frozenset({"openid", "profile", "email"})  # the scope of somebody's own session
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -38,10 +50,31 @@ def header(scope: Scope, name: bytes) -> str | None:
     return values[0].decode("latin-1") if values else None
 
 
+def cookie_header(scope: Scope) -> str:
+    """The cookies of the request as one header; HTTP/2 may split it (RFC 9113 section 8.2.3)."""
+    return b"; ".join(value for key, value in scope["headers"] if key == b"cookie").decode("latin-1")
+
+
 def cookies_of(scope: Scope) -> dict[str, str]:
-    """Every cookie of the request; HTTP/2 may split the header (RFC 9113 section 8.2.3)."""
-    joined = b"; ".join(value for key, value in scope["headers"] if key == b"cookie")
-    return cookies.parse(joined.decode("latin-1"))
+    return cookies.parse(cookie_header(scope))
+
+
+def presented(parts: Parts, scope: Scope) -> Presented | None:
+    """The refresh token of this browser's session. One that a sibling sub-domain has slipped in does not count."""
+    header = cookie_header(scope)
+    mark = cookies.parse(header).get(parts.cookies.browser, "")
+    if not MARK.fullmatch(mark):
+        return None
+    for value in cookies.all_of(header, parts.cookies.refresh):
+        found = parts.refresh.decode(value)
+        if found and parts.sealer.mac_matches("browser", found.session_id.bytes, bytes.fromhex(mark)):
+            return found
+    return None
+
+
+def browser_mark(parts: Parts, session_id: uuid.UUID) -> str:
+    """What the browser cookie holds for a session: 128 bits that only we can make."""
+    return parts.sealer.mac("browser", session_id.bytes)[:16].hex()
 
 
 def identify(parts: Parts, scope: Scope) -> Caller:
@@ -95,10 +128,13 @@ def same_site(parts: Parts, scope: Scope) -> None:
 
 
 def identify_for_change(parts: Parts, scope: Scope) -> Caller:
-    """The caller of a request that changes something: a cookie counts only from our own pages."""
+    """The caller of a request that changes something: a cookie counts only from our own pages, and a token that was
+    narrowed (RFC 6749 section 6) changes nothing. CrossSite, InsufficientScope."""
     caller = identify(parts, scope)
     if caller.by_cookie:
         same_site(parts, scope)
+    if not set(caller.claims.scope.split(" ")) >= OWN:
+        raise InsufficientScope("a narrowed token")
     return caller
 
 

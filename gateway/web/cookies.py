@@ -4,11 +4,15 @@
 |---------|--------------------------------|------------------------------|----------------|
 | access  | __Host-gateway                 | as long as the access token  | everything     |
 | refresh | __Secure-gateway-refresh       | as long as the session idles | <base>/auth    |
+| browser | __Host-gateway-browser         | as the refresh cookie        | everything     |
 | attempt | __Host-gateway-attempt-<state> | 10 minutes                   | everything     |
 | pending | __Host-gateway-pending         | 10 minutes                   | everything     |
 
 On loopback http the same names without prefix and without Secure. With `cookie_domain` the access cookie is shared
 with sub-domains and so cannot be __Host-; it is __Secure- then.
+
+A sibling sub-domain may set a __Secure- cookie for us, but no __Host- one: the browser cookie names the session whose
+refresh cookie counts here, so that nobody is moved into a session of somebody else.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ class Cookies:
     domain: str | None
     access: str
     refresh: str
+    browser: str
     attempt_prefix: str
     pending: str
 
@@ -41,22 +46,23 @@ class Cookies:
             domain=domain,
             access=f"{plain if domain else host}gateway",
             refresh=f"{plain}gateway-refresh",
+            browser=f"{host}gateway-browser",
             attempt_prefix=f"{host}gateway-attempt-",
             pending=f"{host}gateway-pending",
         )
 
-    def set_session(self, access: str, access_ttl: int, refresh: str, refresh_ttl: int) -> tuple[str, str]:
-        """The pair of `Set-Cookie` values that carries a browser session."""
+    def set_session(
+        self, access: str, access_ttl: int, refresh: str, refresh_ttl: int, browser: str
+    ) -> tuple[str, str, str]:
+        """The `Set-Cookie` values that carry a browser session."""
         return (
             self._cookie(self.access, access, access_ttl, "/", domain=self.domain),
             self._cookie(self.refresh, refresh, refresh_ttl, f"{self.base}/auth", domain=self.domain),
+            self._cookie(self.browser, browser, refresh_ttl, "/"),
         )
 
-    def clear_session(self) -> tuple[str, str]:
-        return (
-            self._cookie(self.access, "", 0, "/", domain=self.domain),
-            self._cookie(self.refresh, "", 0, f"{self.base}/auth", domain=self.domain),
-        )
+    def clear_session(self) -> tuple[str, str, str]:
+        return self.set_session("", 0, "", 0, "")
 
     def set_attempt(self, state: str, packed: str, *, cross_site: bool) -> str:
         """`cross_site`: the provider answers with a form post from its own site, which Lax would not survive."""
@@ -102,3 +108,9 @@ def parse(header: str) -> dict[str, str]:
         if found:
             pairs.setdefault(name, value)
     return pairs
+
+
+def all_of(header: str, name: str) -> list[str]:
+    """Every value that came under one name, in the browser's order."""
+    parts = (part.strip().partition("=") for part in header.split(";"))
+    return [value for found, equals, value in parts if equals and found == name]

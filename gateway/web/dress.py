@@ -31,15 +31,16 @@ class Dress:
         page_policy = " ".join((f"{PAGE_POLICY}; form-action 'self'", *form_action))
         self._page = encode(common | {"content-security-policy": page_policy})
         self._data = encode(common | {"content-security-policy": DATA_POLICY})
-        self._names = frozenset(name for name, _ in self._page)
+        self._contested = DROPPED.union(name for name, _ in self._page)
 
     def __call__(self, headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-        worn = [pair for pair in headers if pair[0] not in DROPPED]
-        own = dict(worn)
+        given = list(headers)
+        own = dict(given)
         ours = self._page if own.get(b"content-type", b"").startswith(b"text/html") else self._data
-        if self._names.isdisjoint(own):
-            return worn + ours
-        return worn + [pair for pair in ours if pair[0] not in own]
+        if self._contested.isdisjoint(own):
+            return given + ours
+        kept = [pair for pair in given if pair[0] not in DROPPED]
+        return kept + [pair for pair in ours if pair[0] not in own]
 
 
 def encode(headers: dict[str, str]) -> RawHeaders:

@@ -16,7 +16,7 @@ from .callers import cookies_of, identify
 from .pages import ProviderButton, SignInView
 from .parts import Parts, parts_of
 from .sign_in import known_hint, known_invitation
-from .token import renew, session_cookies
+from .token import renew_browser, session_cookies, with_cookies
 
 INVITED = "You have been invited. Choose how you want to sign in: that makes your account."
 
@@ -37,19 +37,14 @@ async def choose(request: Request) -> Response:
 
 
 async def renew_or_show(parts: Parts, scope: Scope, target: str, view: SignInView) -> Response:
-    token = cookies_of(scope).get(parts.cookies.refresh)
-    if not token:
+    if not cookies_of(scope).get(parts.cookies.refresh):
         return HTMLResponse(parts.pages.sign_in(view))
     try:
-        pair = await renew(parts, scope, token)
+        pair = await renew_browser(parts, scope)
     except InvalidGrant:
-        response: Response = HTMLResponse(parts.pages.sign_in(view))
-        cookies = parts.cookies.clear_session()
-    else:
-        response, cookies = RedirectResponse(target, 302), session_cookies(parts, pair)
-    for cookie in cookies:
-        response.headers.append("set-cookie", cookie)
-    return response
+        page = HTMLResponse(parts.pages.sign_in(view))
+        return with_cookies(page, parts.cookies.clear_session())
+    return with_cookies(RedirectResponse(target, 302), session_cookies(parts, pair))
 
 
 def sign_in_view(parts: Parts, target: str, invitation: str) -> SignInView:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -90,7 +90,7 @@ class Envelope:
         """The request's id: a trusted proxy's, else a new one."""
         if given is not None and GIVEN_ID.fullmatch(given) and is_proxied(scope, self._trusted):
             return given.decode()
-        return secrets.token_hex(12)
+        return f"{random.getrandbits(96):024x}"  # tells requests apart, and hides nothing
 
     async def _recover(self, exchange: Exchange, error: Exception) -> None:
         if isinstance(error, ClientDisconnect):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +17,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LIMIT = 65_536  # bytes of a body
 MAX_FIELDS = 64
+MAX_TYPE = 100  # characters of a content type
+PATIENCE = 30  # seconds for a whole body
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -41,7 +44,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class Fields:
     """Decoded fields. A value is as it was sent, also when it is empty."""
 
-    values: dict[str, str]
+    values: dict[str, str] = field(repr=False)
     repeated: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
@@ -92,8 +95,18 @@ def json_object(headers: Headers, body: bytes) -> dict[str, Any]:
     return value
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body, of at most `limit` bytes. Raises TooLarge; RequestFault when the client went away."""
+async def read_body(receive: Receive, limit: int, patience: float = PATIENCE) -> bytes:
+    """The whole body, of at most `limit` bytes. Raises TooLarge; RequestFault when the client went away, or when it
+    has not sent everything after `patience` seconds.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            return await read_pieces(receive, limit)
+    except TimeoutError:
+        raise RequestFault(f"the body was not complete after {patience:g} s") from None
+
+
+async def read_pieces(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -159,7 +172,7 @@ def media_type(headers: Headers) -> str | None:
     charset = parameters.strip().removeprefix("charset=").strip('"') if "charset" in parameters else "utf-8"
     if len(found) > 1 or charset != "utf-8":
         raise UnsupportedMediaType("two content types, or another charset than UTF-8")
-    return kind.strip()
+    return kind.strip()[:MAX_TYPE]
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

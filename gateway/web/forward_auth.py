@@ -54,7 +54,7 @@ def identity_headers(claims: AccessClaims) -> list[tuple[bytes, bytes]]:
         (b"content-length", b"0"),
         (b"x-auth-request-user", encoded((claims.subject,))),
         (b"x-auth-request-email", encoded((trusted_email(claims),))),
-        (b"x-auth-request-preferred-username", encoded((claims.name or "",))),
+        (b"x-auth-request-preferred-username", encoded((trusted_email(claims) or claims.subject,))),
         (b"x-auth-request-groups", encoded(claims.groups or ())),
         (b"x-auth-request-roles", encoded(claims.roles)),
         (b"x-auth-request-provider", encoded((claims.idp,))),

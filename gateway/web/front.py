@@ -24,14 +24,15 @@ class Front:
     def __init__(self, app: ASGIApp, parts: Parts, hot: HotPaths) -> None:
         self._app = app
         self._parts = parts
-        self._hot = hot
+        self._hot = {asked: (endpoint, bucket_for(asked[1])) for asked, endpoint in hot.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         try:
-            if bucket := bucket_for(path):
+            endpoint, bucket = self._hot.get((scope["method"], path)) or (self._app, bucket_for(path))
+            if bucket:
                 ip = client_ip(scope, self._parts.settings.trusted_proxies)
                 await self._parts.limiter.check(bucket, ip, self._parts.clock())
-            await self._hot.get((scope["method"], path), self._app)(scope, receive, send)
+            await endpoint(scope, receive, send)
         except GatewayError as error:
             await answer(scope, error)(scope, receive, send)

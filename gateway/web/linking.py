@@ -31,7 +31,7 @@ async def link(request: Request) -> Response:
     provider = parts.providers.get(request.path_params["provider"])
     caller = identify_recent(parts, scope)
     target = f"{parts.base}/auth/account"
-    attempt = parts.attempts.start(provider.name, target, parts.now(), "link", str(caller.session_id))
+    attempt = parts.attempts.start(provider.name, target, parts.now(), session=str(caller.session_id), purpose="link")
     location, cookies = await set_out(parts, scope, provider, attempt, prompt="select_account")
     answer = RedirectResponse(location, 303) if wants_page(scope) else JSONResponse({"location": location})
     return with_cookies(answer, cookies)
@@ -96,7 +96,7 @@ async def answer_question(request: Request) -> Response:
         return await stay_apart(parts, request, token)
     question = await joining.question(parts.desk, token, parts.now())
     provider = parts.providers.get(asked.one("provider"))
-    attempt = parts.attempts.start(provider.name, question.target, parts.now(), "join", token)
+    attempt = parts.attempts.start(provider.name, question.target, parts.now(), purpose="join", bound=token)
     location, cookies = await set_out(parts, scope, provider, attempt, prompt="select_account")
     return with_cookies(RedirectResponse(location, 303), cookies)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -11,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway import sessions
-from gateway.errors import GatewayError, InvalidToken, NotSignedIn, UnknownProvider, UnsupportedMediaType
+from gateway.errors import GatewayError, InvalidGrant, InvalidToken, NotSignedIn, UnsupportedMediaType
 
 from . import fields
 from .callers import cookies_of, identify, same_site
@@ -19,6 +18,7 @@ from .origins import origin_of
 from .pages import ConfirmSignOutView, SignedOutView
 from .parts import Parts, parts_of
 from .problems import wants_page
+from .token import renew_browser, with_cookies
 
 TRUE = frozenset({"true", "1", "on"})
 
@@ -27,14 +27,12 @@ async def logout(request: Request) -> Response:
     """POST /auth/logout?everywhere=&provider=: ends the session, or all of the account's. Idempotent."""
     parts, scope = parts_of(request.scope), request.scope
     asked = await asked_for(request)
-    found = presented_session(parts, scope)
-    onward = await provider_page(parts, found) if found and asked["provider"] else None
+    found = await own_session(parts, scope)
+    session = await read_session(parts, found) if found and asked["provider"] else None
     if found:
         await parts.sign_out.sign_out(found, asked["everywhere"], origin_of(parts, scope), parts.now())
-    response = goodbye(parts, scope, asked["provider"], onward)
-    for cookie in parts.cookies.clear_session():
-        response.headers.append("set-cookie", cookie)
-    return response
+    response = goodbye(parts, scope, asked["provider"], await provider_page(parts, session) if session else None)
+    return with_cookies(response, parts.cookies.clear_session())
 
 
 async def asked_for(request: Request) -> dict[str, bool]:
@@ -51,18 +49,30 @@ async def asked_for(request: Request) -> dict[str, bool]:
     return asked
 
 
-def presented_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
-    """The session to end: by access token, or by a refresh cookie when the access token has expired."""
+async def own_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
+    """The session to end: by access token, or by a refresh cookie, which is spent for that as for a renewal.
+
+    Whatever a bearer token does not prove must come from our own pages: without that also the answer's cookies,
+    which a browser would forget its own for, are refused to another site.
+    """
     try:
         caller = identify(parts, scope)
-        found: uuid.UUID | None = caller.session_id
-        by_cookie = caller.by_cookie
+        if not caller.by_cookie:
+            return caller.session_id
     except (NotSignedIn, InvalidToken):
-        presented = parts.refresh.decode(cookies_of(scope).get(parts.cookies.refresh, ""))
-        found, by_cookie = (presented.session_id, True) if presented else (None, False)
-    if by_cookie:
-        same_site(parts, scope)
-    return found
+        caller = None
+    same_site(parts, scope)
+    if caller:
+        return caller.session_id
+    try:
+        return (await renew_browser(parts, scope)).session_id
+    except InvalidGrant:
+        return None
+
+
+async def read_session(parts: Parts, session_id: uuid.UUID) -> sessions.Session | None:
+    async with parts.database.read() as connection:
+        return await sessions.get(connection, session_id, parts.now())
 
 
 def goodbye(parts: Parts, scope: Scope, provider: bool, onward: str | None) -> Response:
@@ -75,27 +85,16 @@ def goodbye(parts: Parts, scope: Scope, provider: bool, onward: str | None) -> R
     return Response(status_code=204)
 
 
-async def provider_page(parts: Parts, session_id: uuid.UUID) -> str | None:
+async def provider_page(parts: Parts, session: sessions.Session) -> str | None:
     """The provider's end-session URL (OpenID Connect RP-Initiated Logout 1.0 section 2), or None without one."""
-    async with parts.database.read() as connection:
-        session = await sessions.get(connection, session_id, parts.now())
-    if session is None:
-        return None
+    id_token = parts.sealer.open("id-token", session.id_token) if session.id_token else None
     try:
         provider = parts.providers.get(session.provider)
-        endpoint = (await provider.metadata()).get("end_session_endpoint")
-    except (UnknownProvider, GatewayError):
-        return None  # signing out here does not wait for a provider that cannot be reached
-    if not isinstance(endpoint, str):
-        return None
-    query = {
-        "post_logout_redirect_uri": f"{parts.settings.public_url}/auth/signed-out",
-        "client_id": provider.settings.client_id,
-    }
-    id_token = parts.sealer.open("id-token", session.id_token) if session.id_token else None
-    if id_token:
-        query["id_token_hint"] = id_token.decode()
-    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+        return await provider.end_session_url(
+            f"{parts.settings.public_url}/auth/signed-out", id_token.decode() if id_token else None
+        )
+    except GatewayError:
+        return None  # signed out here all the same
 
 
 async def confirm(request: Request) -> Response:

@@ -189,13 +189,13 @@ def told_by(parts: Parts) -> tuple[str, str, str]:
 
 
 @lru_cache(maxsize=8)
-def as_json(*told: str) -> str:
-    return json.dumps(describe(*told), ensure_ascii=False)
+def as_json(*told: str) -> bytes:
+    return json.dumps(describe(*told), ensure_ascii=False).encode()
 
 
 @lru_cache(maxsize=8)
-def as_page(pages: Pages, *told: str) -> str:
-    return pages.api(reference(describe(*told)))
+def as_page(pages: Pages, *told: str) -> bytes:
+    return pages.api(reference(describe(*told))).encode()
 
 
 async def openapi(request: Request) -> Response:

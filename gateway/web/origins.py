@@ -15,5 +15,6 @@ LONGEST_AGENT = 256  # characters of a User-Agent that are kept
 
 def origin_of(parts: Parts, scope: Scope) -> Origin:
     agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    printable = "".join(char if char.isprintable() else "?" for char in agent.decode("latin-1"))
+    said = agent.decode("latin-1")
+    printable = said if said.isprintable() else "".join(char if char.isprintable() else "?" for char in said)
     return Origin(client_ip(scope, parts.settings.trusted_proxies), printable[:LONGEST_AGENT], request_id.get())

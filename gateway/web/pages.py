@@ -7,15 +7,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import resources
 from types import MappingProxyType
-
-from jinja2 import DictLoader, Environment, StrictUndefined
+from typing import TYPE_CHECKING
 
 from .devices import read_device
 from .reference import ApiView
 
 LATELY = 5  # entries of the recent activity that are seen at once; the others can be opened
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 # Every `href` in a view is the finished one: with the path of `public_url` and whatever query it carries.
 
@@ -171,9 +173,16 @@ class Pages:
     """Renders every page. `title` is the site's name, `base` the path of `public_url`: "" or "/some/path"."""
 
     def __init__(self, *, title: str, base: str) -> None:
+        self._title = title
         self._base = base
-        names, self.static_files = _load_static_files()
-        self._environment = Environment(
+        self._names, self.static_files = _load_static_files()
+        self._errors = tomllib.loads(_read("templates", "errors.toml").decode())
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import DictLoader, Environment, StrictUndefined  # with the first page: many a worker sends none
+
+        environment = Environment(
             loader=DictLoader(_read_templates()),
             autoescape=True,
             undefined=StrictUndefined,
@@ -181,14 +190,12 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(
-            title=title,
-            base=base,
-            static=lambda name: f"{base}/auth/static/{names[name]}",
-            device=read_device,
-        )
-        self._environment.filters.update(iso=say_iso, moment=say_moment, day=say_day, ago=say_ago)
-        self._errors = tomllib.loads(_read("templates", "errors.toml").decode())
+        environment.globals.update(title=self._title, base=self._base, static=self._static, device=read_device)
+        environment.filters.update(iso=say_iso, moment=say_moment, day=say_day, ago=say_ago)
+        return environment
+
+    def _static(self, name: str) -> str:
+        return f"{self._base}/auth/static/{self._names[name]}"
 
     def sign_in(self, view: SignInView) -> str:
         return self._render("sign_in.html", view=view)

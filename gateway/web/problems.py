@@ -18,6 +18,7 @@ from gateway.db import is_outage
 from gateway.errors import (
     GatewayError,
     InsufficientScope,
+    InvalidClient,
     InvalidToken,
     MethodNotAllowed,
     NotFound,
@@ -85,6 +86,8 @@ def challenge(error: GatewayError) -> list[tuple[str, str]]:
             return [("WWW-Authenticate", "Bearer")]
         case InvalidToken() | InsufficientScope():
             return [("WWW-Authenticate", f'Bearer error="{error.code}"')]
+        case InvalidClient():
+            return [("WWW-Authenticate", "Basic")]
         case RateLimited():
             return [("Retry-After", str(error.retry_after))]
         case MethodNotAllowed():

@@ -13,7 +13,7 @@ PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without space, control character
 ABSOLUTE = re.compile(
     r"(?P<origin>https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)(?P<rest>(?:[/?#].*)?)"
 )
-DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
+DOTS = re.compile(r"(^|/)\.{1,2}(;[^/]*)?(/|$)")  # some servers read "..;x" as ".."
 
 
 class Redirects:

@@ -33,7 +33,7 @@ from gateway.flows.link import Linked, link
 from gateway.providers.client import ProviderClient
 
 from . import fields
-from .callers import cookies_of
+from .callers import cookies_of, presented
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
@@ -58,8 +58,13 @@ class Start:
 async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Response:
     asked = fields.query(scope)
     target = parts.redirects.check(asked.get("redirect_to"))
-    invitation = known_invitation(asked.get("invitation"))
-    attempt = parts.attempts.start(provider.name, target, parts.now(), "sign_in", invitation)
+    attempt = parts.attempts.start(
+        provider.name,
+        target,
+        parts.now(),
+        session=str(present_session(parts, scope) or ""),
+        bound=known_invitation(asked.get("invitation")),
+    )
     prompt, hint = known_prompt(asked.get("prompt")), known_hint(asked.get("login_hint"))
     location, cookies = await set_out(parts, scope, provider, attempt, prompt, hint)
     return with_cookies(Response(status_code=302, headers={"Location": location}), cookies)
@@ -190,8 +195,8 @@ async def conclude(
 
 def asking_session(newcomer: Newcomer, attempt: Attempt) -> uuid.UUID:
     """The session that wants to link. AttemptMismatch when this browser is signed in to another one by now."""
-    session_id = uuid.UUID(attempt.bound)
-    if newcomer.replaces not in (None, session_id):  # None: the provider posts, and Lax cookies stay behind
+    session_id = uuid.UUID(attempt.session)
+    if newcomer.replaces != session_id:
         raise AttemptMismatch("another session than the one that asked")
     return session_id
 
@@ -216,13 +221,19 @@ async def vouch(
     )
     id_token = vouched.id_token if vouched.end_session else None
     invitation = attempt.bound if attempt.purpose == "sign_in" else None
-    return Newcomer(vouched.identity, id_token, present_session(parts, scope), invitation, attempt.redirect_to)
+    replaced = replaced_session(parts, scope, attempt)
+    return Newcomer(vouched.identity, id_token, replaced, invitation, attempt.redirect_to)
 
 
 def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
     """The session this browser has now; a new sign-in replaces it."""
-    presented = parts.refresh.decode(cookies_of(scope).get(parts.cookies.refresh, ""))
-    return presented.session_id if presented else None
+    found = presented(parts, scope)
+    return found.session_id if found else None
+
+
+def replaced_session(parts: Parts, scope: Scope, attempt: Attempt) -> uuid.UUID | None:
+    """As `present_session`; where a provider posts, Lax cookies stay behind, and the attempt remembers."""
+    return present_session(parts, scope) or (uuid.UUID(attempt.session) if attempt.session else None)
 
 
 def admitted(parts: Parts, attempt: Attempt, admission: Admission, now: int) -> Response:

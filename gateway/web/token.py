@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import InvalidClient, InvalidGrant, InvalidScope, SessionOver, UnsupportedGrantType
 from gateway.flows.admit import SCOPE
 from gateway.flows.renew import Pair
+from gateway.tokens.refresh import Presented
 
 from . import fields
-from .callers import cookies_of, same_site
+from .callers import browser_mark, presented, same_site
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
@@ -64,7 +65,10 @@ def narrow(asked: str | None) -> str | None:
 
 async def renew(parts: Parts, scope: Scope, token: str, narrowed: str | None = None) -> Pair:
     """The next pair. InvalidGrant; RateLimited for one session that renews without end."""
-    presented = parts.renewal.decode(token)
+    return await renew_presented(parts, scope, parts.renewal.decode(token), narrowed)
+
+
+async def renew_presented(parts: Parts, scope: Scope, presented: Presented, narrowed: str | None = None) -> Pair:
     await parts.limiter.check("session", str(presented.session_id), parts.clock())
     return await parts.renewal.renew(presented, origin_of(parts, scope), parts.now(), narrowed)
 
@@ -80,15 +84,28 @@ class Refresh:
 async def renew_cookies(parts: Parts, scope: Scope) -> Response:
     same_site(parts, scope)
     try:
-        token = cookies_of(scope).get(parts.cookies.refresh, "")
-        pair = await renew(parts, scope, token)
+        pair = await renew_browser(parts, scope)
     except InvalidGrant as error:
         return answer(scope, SessionOver(error.cause), set_cookies=parts.cookies.clear_session())
     return with_cookies(json_response({"expires_in": pair.expires_in}), session_cookies(parts, pair))
 
 
-def session_cookies(parts: Parts, pair: Pair) -> tuple[str, str]:
-    return parts.cookies.set_session(pair.access_token, pair.expires_in, pair.refresh_token, pair.refresh_expires_in)
+async def renew_browser(parts: Parts, scope: Scope) -> Pair:
+    """The next pair of this browser's own session. InvalidGrant when it has none, or none any more."""
+    found = presented(parts, scope)
+    if found is None:
+        raise InvalidGrant("no refresh cookie of a session of this browser")
+    return await renew_presented(parts, scope, found)
+
+
+def session_cookies(parts: Parts, pair: Pair) -> tuple[str, ...]:
+    return parts.cookies.set_session(
+        pair.access_token,
+        pair.expires_in,
+        pair.refresh_token,
+        pair.refresh_expires_in,
+        browser_mark(parts, pair.session_id),
+    )
 
 
 def with_cookies(response: Response, cookies: Iterable[str]) -> Response:

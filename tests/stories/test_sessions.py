@@ -122,6 +122,8 @@ def test_the_token_endpoint_refuses(sqlite_world: World, form: dict[str, str], e
 def test_a_narrower_scope_narrows_only_this_access_token(world: World, ada: httpx2.Client) -> None:
     narrow = renew(world, ada.cookies["gateway-refresh"], scope="openid").json()
     assert narrow["scope"] == "openid"
+    with world.gateway.api(Authorization=f"Bearer {narrow['access_token']}") as api:
+        assert api.delete("/auth/sessions").status_code == 403
     assert renew(world, narrow["refresh_token"]).json()["scope"] == "openid profile email groups"
 
 

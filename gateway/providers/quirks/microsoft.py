@@ -112,8 +112,15 @@ class Microsoft(OpenID):
 
     def disowns(self, claims: Claims) -> bool:
         """Where every tenant may come, none can speak for a listed domain: its admin makes up any address."""
-        everybody = self._open and ANY in self.settings.allowed_tenants
-        return everybody or says_no(claims.get("xms_edov"))
+        return self._everybody or says_no(claims.get("xms_edov"))
+
+    def may_grant(self) -> bool:
+        """Where every tenant may come, its admin would grant our roles to whomever they like."""
+        return not self._everybody
+
+    @property
+    def _everybody(self) -> bool:
+        return self._open and ANY in self.settings.allowed_tenants
 
 
 def tenant_of(claims: Claims) -> str:
