@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Uuid, delete, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
@@ -125,10 +125,13 @@ async def of_account(connection: AsyncConnection, account_id: uuid.UUID, limit: 
     return [Recorded(**row._mapping) for row in await connection.execute(query)]
 
 
-async def since(connection: AsyncConnection, at: int, limit: int) -> list[Recorded]:
-    """What happened from a time on (epoch seconds), oldest first."""
-    query = select(schema.events).where(schema.events.c.at >= at).order_by(schema.events.c.at, schema.events.c.id)
-    return [Recorded(**row._mapping) for row in await connection.execute(query.limit(limit))]
+async def since(connection: AsyncConnection, at: int, limit: int, after: Recorded | None = None) -> list[Recorded]:
+    """What happened from a time on (epoch seconds), oldest first; behind `after`, to go on from a page before."""
+    mine = schema.events.c
+    query = select(schema.events).where(mine.at >= at).order_by(mine.at, mine.id).limit(limit)
+    if after:
+        query = query.where(tuple_(mine.at, mine.id) > tuple_(literal(after.at), literal(after.id, Uuid)))
+    return [Recorded(**row._mapping) for row in await connection.execute(query)]
 
 
 async def forget(connection: AsyncConnection, account_id: uuid.UUID) -> None:

@@ -9,8 +9,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
 from gateway import schema
+from gateway.accounts.merges import Merge
 from gateway.db import Database
 from gateway.errors import (
     AccountDisabled,
@@ -38,9 +38,11 @@ from gateway.flows.admit import Admission, Desk, Newcomer
 from gateway.flows.join import join, stay_apart
 from gateway.flows.link import Linked, link, unlink
 from gateway.flows.merge import merge, unmerge
+from gateway.flows.sign_out import SignOut
 from gateway.housekeeping import prune
 from gateway.identity import Identity
 from gateway.sessions import Session
+from gateway.sessions.ended import EndedSessions
 from gateway.sessions.queue import Rotations
 from gateway.sessions.rotation import Policy, Renewed
 from gateway.tokens.refresh import Presented
@@ -118,8 +120,8 @@ class House:
 
     async def offer(self) -> tuple[str, Session, Session, Identity]:
         """An offer to merge, the survivor's session, the absorbed one's, and the identity that proved that one."""
-        theirs = self.somebody()
-        mine, absorbed = await sign_in(self.desk, self.somebody()), await sign_in(self.desk, theirs)
+        theirs, self.last_survivor = self.somebody(), self.somebody()
+        mine, absorbed = await sign_in(self.desk, self.last_survivor), await sign_in(self.desk, theirs)
         return await self.ask_to_merge(mine, theirs), mine, absorbed, theirs
 
     async def merged(self) -> tuple[Session, Session, Identity]:
@@ -334,6 +336,82 @@ async def a_link_and_a_wish_to_be_deleted(house: House) -> Race:
     )
 
 
+async def an_offer_taken_twice(house: House) -> Race:
+    token, mine, _, _ = await house.offer()
+    return Race(
+        merging(mine, token), merging(mine, token), lambda left, right: kinds(left, right) == {list, AttemptExpired}
+    )
+
+
+async def merges_one_after_the_other(house: House) -> Race:
+    token, mine, _, _ = await house.offer()
+    own_identity = house.last_survivor
+    third = await sign_in(house.desk, house.somebody())
+    return Race(
+        merging(mine, token),
+        merging(third, await house.ask_to_merge(third, own_identity)),
+        lambda left, right: isinstance(left, list | NotFound) and isinstance(right, list),
+    )
+
+
+async def a_merge_and_disabling_of_what_it_absorbs(house: House) -> Race:
+    token, mine, absorbed, _ = await house.offer()
+    return Race(
+        merging(mine, token),
+        disabling(absorbed),
+        lambda left, right: isinstance(left, list | NotFound) and right.changed,
+    )
+
+
+async def a_merge_and_deletion_of_the_survivor(house: House) -> Race:
+    token, mine, _, _ = await house.offer()
+    return Race(
+        merging(mine, token),
+        deleting(mine),
+        lambda left, right: isinstance(left, list | NotFound) and right.changed,
+    )
+
+
+async def a_merge_and_deletion_of_what_it_absorbs(house: House) -> Race:
+    token, mine, absorbed, _ = await house.offer()
+    return Race(
+        merging(mine, token),
+        deleting(absorbed),
+        lambda left, right: isinstance(left, list | NotFound) and right.changed,
+    )
+
+
+async def a_merge_and_a_grant(house: House) -> Race:
+    token, mine, absorbed, _ = await house.offer()
+    return Race(
+        merging(mine, token),
+        lambda desk: operate.grant(desk.database, absorbed.account_id, "admin", NOW),
+        lambda left, right: isinstance(left, list) and right.changed,
+    )
+
+
+async def signing_out_everywhere_and_refreshes(house: House) -> Race:
+    session, first, second = await house.two_ways_in()
+    others = [await sign_in(house.desk, who) for who in (first, second, first)]
+    return Race(
+        lambda desk: SignOut(desk.database, EndedSessions(desk.database)).sign_out(session.id, True, ORIGIN, NOW),
+        refreshing(session, *others),
+        lambda left, right: left is None and len(right) == 4,
+    )
+
+
+async def a_join_and_refreshes(house: House) -> Race:
+    token, _, known = await house.question()
+    session = await sign_in(house.desk, known)
+    others = [await sign_in(house.desk, known) for _ in range(2)]
+    elsewhere = await sign_in(house.desk, house.somebody())
+    return Race(
+        lambda desk: join(desk, token, Newcomer(known, replaces=elsewhere.id), ORIGIN, NOW),
+        refreshing(session, elsewhere, *others),
+        lambda left, right: left.session and left.replaced == elsewhere.id and isinstance(right[0], Renewed),
+    )
+
+
 async def joined_and_kept_apart(house: House) -> Race:
     token, _, known = await house.question()
     return Race(joining(token, known), separating(token), one_admitted)
@@ -347,6 +425,15 @@ async def joined_twice(house: House) -> Race:
 async def kept_apart_twice(house: House) -> Race:
     token, _, _ = await house.question()
     return Race(separating(token), separating(token), one_admitted)
+
+
+async def kept_apart_in_two_browsers(house: House) -> Race:
+    token, new, _ = await house.question()
+    return Race(
+        separating(token),
+        separating(await asked(house.desk, new)),
+        lambda left, right: left.session.account_id == right.session.account_id,
+    )
 
 
 async def joined_to_either_of_two(house: House) -> Race:
@@ -474,6 +561,26 @@ async def undoing_a_merge_and_a_sign_in(house: House) -> Race:
     return Race(unmerging(absorbed), signing_in(theirs), lambda left, right: right.session)
 
 
+async def undoing_a_merge_and_refreshes(house: House) -> Race:
+    mine, absorbed, theirs = await house.merged()
+    others = [await sign_in(house.desk, theirs) for _ in range(4)]
+    return Race(
+        unmerging(absorbed),
+        refreshing(mine, *others),
+        lambda left, right: left.absorbed == absorbed.account_id and isinstance(right[0], Renewed),
+    )
+
+
+async def undoing_a_merge_and_the_next_one(house: House) -> Race:
+    _, absorbed, theirs = await house.merged()
+    third = await sign_in(house.desk, house.somebody())
+    return Race(
+        unmerging(absorbed),
+        merging(third, await house.ask_to_merge(third, theirs)),
+        lambda left, right: kinds(left, right) in ({Merge, AttemptMismatch}, {CannotUndo, list}),
+    )
+
+
 async def undoing_a_merge_twice(house: House) -> Race:
     _, absorbed, _ = await house.merged()
     return Race(
@@ -506,6 +613,14 @@ RACES = [
     unlinks_of_the_last_two,
     an_unlink_and_a_sign_in,
     an_unlink_and_refreshes,
+    an_offer_taken_twice,
+    merges_one_after_the_other,
+    a_merge_and_disabling_of_what_it_absorbs,
+    a_merge_and_deletion_of_the_survivor,
+    a_merge_and_deletion_of_what_it_absorbs,
+    a_merge_and_a_grant,
+    signing_out_everywhere_and_refreshes,
+    a_join_and_refreshes,
     a_merge_and_refreshes,
     a_merge_and_a_sign_in_to_what_it_absorbs,
     a_merge_and_a_link_to_what_it_absorbs,
@@ -516,6 +631,7 @@ RACES = [
     joined_and_kept_apart,
     joined_twice,
     kept_apart_twice,
+    kept_apart_in_two_browsers,
     joined_to_either_of_two,
     joined_and_kept_apart_in_two_browsers,
     a_join_and_a_merge_of_the_known_account,
@@ -531,6 +647,8 @@ RACES = [
     a_sign_in_and_the_end_of_the_grace,
     undoing_a_merge_and_an_unlink,
     undoing_a_merge_and_a_sign_in,
+    undoing_a_merge_and_refreshes,
+    undoing_a_merge_and_the_next_one,
     undoing_a_merge_twice,
     undoing_a_merge_and_deletion,
     undoing_a_merge_and_the_end_of_the_grace,

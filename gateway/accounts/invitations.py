@@ -33,6 +33,13 @@ async def invite(connection: AsyncConnection, email: str, role: str | None, now:
     return token
 
 
+async def valid(connection: AsyncConnection, token: str, now: int) -> bool:
+    """Whether an invitation could be used now."""
+    mine = schema.invitations.c
+    query = select(mine.id).where(mine.digest == digest(token), mine.used_at.is_(None), mine.expires_at > now)
+    return (await connection.execute(query)).one_or_none() is not None
+
+
 async def redeem(connection: AsyncConnection, token: str, now: int) -> Invitation | None:
     """Use an invitation, once; None when it was used, has expired, or never was."""
     mine = schema.invitations

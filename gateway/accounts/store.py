@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Uuid,
+    and_,
     bindparam,
     case,
     delete,
@@ -249,7 +250,8 @@ async def with_email(connection: AsyncConnection, address: str) -> list[Account]
     mine, theirs, key = schema.accounts.c, schema.identities.c, email_key(address)
     by_identity = exists().where(theirs.account_id == mine.id, theirs.email_key == key)
     own = func.lower(mine.email) == key if address.isascii() else mine.email == key
-    query = select(schema.accounts).where(or_(own, by_identity)).order_by(mine.created_at, mine.id)
+    found = and_(or_(own, by_identity), mine.merged_into.is_(None))
+    query = select(schema.accounts).where(found).order_by(mine.created_at, mine.id)
     return [to_account(row) for row in await connection.execute(query)]
 
 

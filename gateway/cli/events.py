@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OVERLAP = 5  # seconds read again each time, for what was committed late
 EVERY = 1  # seconds between two looks
-MOST = 1000  # events of one look
+PAGE = 1000  # events read at once
 
 
 @click.command()
@@ -51,10 +51,14 @@ def events(config: str, as_json: bool, since: int, account: uuid.UUID | None, fo
 
 
 async def look(parts: Parts, start: int) -> list[Recorded]:
+    """Every event since `start`, read in pages."""
     from gateway import events as recorded
 
+    found: list[Recorded] = []
     async with parts.database.read() as connection:
-        return await recorded.since(connection, start, MOST)
+        while page := await recorded.since(connection, start, PAGE, found[-1] if found else None):
+            found += page
+    return found
 
 
 def line(event: Recorded) -> str:

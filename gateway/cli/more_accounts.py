@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,20 @@ from .work import CONFIG
 if TYPE_CHECKING:
     pass
 
-ROLE = click.argument("role")
+
+def role_name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", value):
+        raise click.BadParameter("a role is 1 to 64 letters, digits and . _ : -")
+    return value
+
+
+ROLE = click.argument("role", callback=role_name)
 
 
 @accounts.command()
 @CONFIG
 @click.option("--email", required=True, help="Whom it is for; the link works for whoever uses it first.")
-@click.option("--role", help="A role that the new account has.")
+@click.option("--role", callback=role_name, help="A role that the new account has.")
 def invite(config: str, email: str, role: str | None) -> None:
     """Print a one-time link to a new account, for where sign-up is closed. It lives seven days."""
     from gateway.flows import operate

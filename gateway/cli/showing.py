@@ -21,6 +21,8 @@ def account_json(account: Account) -> dict[str, Any]:
         "name": account.name,
         "created_at": account.created_at,
         "disabled_at": account.disabled_at,
+        "delete_at": account.delete_at,
+        "merged_into": str(account.merged_into) if account.merged_into else None,
     }
 
 

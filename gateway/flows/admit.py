@@ -120,16 +120,19 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
 async def verdict_on(
     connection: AsyncConnection, policy: Policy, newcomer: Newcomer, origin: Origin, now: int
 ) -> Verdict:
-    """The decision, with what it needs to know read. An invitation is spent only where it makes the difference."""
+    """The decision, with what it needs to know read. An invitation is spent where it makes an account."""
     identity = newcomer.identity
     found = await accounts.find(connection, identity)
     known = Known(found[0].id, found[1], found[0].disabled_at is not None) if found else None
     holders = [] if known else await holders_of(connection, identity)
-    verdict = accounts.decide(identity, known, holders, policy)
-    if newcomer.invitation and isinstance(verdict, Refuse) and known is None:
-        invitation = await invitations.redeem(connection, newcomer.invitation, now)
-        if invitation:
-            return await welcome_invited(connection, newcomer, invitation, origin, now)
+    token = newcomer.invitation if known is None else None
+    invited = token is not None and await invitations.valid(connection, token, now)
+    verdict = accounts.decide(identity, known, holders, policy, invited=invited)
+    if invited and token and isinstance(verdict, Create):
+        invitation = await invitations.redeem(connection, token, now)
+        if invitation is None:  # somebody else was quicker
+            return accounts.decide(identity, known, holders, policy)
+        return await welcome_invited(connection, newcomer, invitation, origin, now)
     return verdict
 
 
@@ -171,6 +174,7 @@ async def ask(
         "accounts": [str(account_id) for account_id in asked.account_ids],
         "may_separate": asked.may_separate,
         "target": newcomer.target,
+        "invitation": newcomer.invitation,
     }
     for account_id in asked.account_ids:
         offered = Event("join_offered", account_id, None, newcomer.identity.provider)

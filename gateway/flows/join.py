@@ -82,7 +82,12 @@ async def stay_apart(desk: Desk, token: str, replaces: uuid.UUID | None, origin:
         proof = await pending.take(connection, desk.sealer, "join", token, now)
         if proof is None:
             raise AttemptExpired("the question was answered meanwhile")
-        newcomer = Newcomer(admission.from_json(proof["identity"]), replaces=replaces, target=proof["target"])
+        newcomer = Newcomer(
+            admission.from_json(proof["identity"]),
+            replaces=replaces,
+            invitation=proof.get("invitation"),
+            target=proof["target"],
+        )
         return await admission.admit(connection, apart, newcomer, origin, now)
 
     return await desk.undisturbed(work)

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from gateway import accounts, events, sessions
 from gateway.accounts import Account, LinkedIdentity, grants, invitations, merges
 from gateway.db import Database
@@ -87,11 +89,11 @@ async def with_email(database: Database, address: str) -> list[Account]:
 async def disable(database: Database, account_id: uuid.UUID, now: int) -> Changed:
     """Nobody signs in to it any more, and all of its sessions end. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
-        ended = await sessions.end_for_account(connection, account_id, reason="account_disabled", now=now)
+        account = await hold(connection, account_id)
+        ended = await sessions.end_for_account(connection, account.id, reason="account_disabled", now=now)
         changed = account.disabled_at is None
         if changed:
-            await accounts.change(connection, account_id, disabled_at=now)
+            await accounts.change(connection, account.id, disabled_at=now)
         if changed or ended:
             await events.record(connection, told("account_disabled", account, len(ended)), NOWHERE, now)
     return Changed(account, changed, len(ended))
@@ -100,10 +102,10 @@ async def disable(database: Database, account_id: uuid.UUID, now: int) -> Change
 async def enable(database: Database, account_id: uuid.UUID, now: int) -> Changed:
     """It can be signed in to again. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
+        account = await hold(connection, account_id)
         if account.disabled_at is None:
             return Changed(account, False)
-        await accounts.change(connection, account_id, disabled_at=None)
+        await accounts.change(connection, account.id, disabled_at=None)
         await events.record(connection, told("account_enabled", account), NOWHERE, now)
     return Changed(account, True)
 
@@ -111,8 +113,8 @@ async def enable(database: Database, account_id: uuid.UUID, now: int) -> Changed
 async def sign_out(database: Database, account_id: uuid.UUID, now: int) -> Changed:
     """All of its sessions end. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
-        ended = await sessions.end_for_account(connection, account_id, reason=BY_OPERATOR, now=now)
+        account = await hold(connection, account_id)
+        ended = await sessions.end_for_account(connection, account.id, reason=BY_OPERATOR, now=now)
         if ended:
             await events.record(connection, told("sessions_ended", account, len(ended)), NOWHERE, now)
     return Changed(account, bool(ended), len(ended))
@@ -121,12 +123,14 @@ async def sign_out(database: Database, account_id: uuid.UUID, now: int) -> Chang
 async def delete(database: Database, account_id: uuid.UUID, now: int) -> Changed:
     """The account, what went into it, and everything personal are gone. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
-        ended = await erase(connection, account_id, now, {"by": BY_OPERATOR})
+        account = await hold(connection, account_id)
+        ended = await erase(connection, account.id, now, {"by": BY_OPERATOR})
     return Changed(account, True, ended)
 
 
-def held(account: Account | None) -> Account:
+async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account:
+    """The account that an id means today, held until the transaction ends. NotFound."""
+    account = await accounts.hold(connection, await merges.resolve(connection, account_id))
     if account is None:
         raise NotFound("no such account")
     return account
@@ -170,22 +174,22 @@ async def invite(database: Database, public_url: str, email: str, role: str | No
 async def grant(database: Database, account_id: uuid.UUID, role: str, now: int) -> Changed:
     """Grant a role; living sessions have it with their next token. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
-        changed = bool(await grants.grant(connection, account_id, [role], now))
+        account = await hold(connection, account_id)
+        changed = bool(await grants.grant(connection, account.id, [role], now))
         if changed:
-            await retell(connection, account_id, now)
+            await retell(connection, account.id, now)
             detail = {"by": BY_OPERATOR, "role": role}
-            await events.record(connection, Event("role_granted", account_id, detail=detail), NOWHERE, now)
+            await events.record(connection, Event("role_granted", account.id, detail=detail), NOWHERE, now)
     return Changed(account, changed)
 
 
 async def withdraw(database: Database, account_id: uuid.UUID, role: str, now: int) -> Changed:
     """Withdraw a granted role. NotFound."""
     async with database.write() as connection:
-        account = held(await accounts.hold(connection, account_id))
-        changed = await grants.withdraw(connection, account_id, [role])
+        account = await hold(connection, account_id)
+        changed = await grants.withdraw(connection, account.id, [role])
         if changed:
-            await retell(connection, account_id, now)
+            await retell(connection, account.id, now)
             detail = {"by": BY_OPERATOR, "role": role}
-            await events.record(connection, Event("role_withdrawn", account_id, detail=detail), NOWHERE, now)
+            await events.record(connection, Event("role_withdrawn", account.id, detail=detail), NOWHERE, now)
     return Changed(account, changed)

@@ -103,6 +103,7 @@ async def export(database: Database, account_id: uuid.UUID, now: int, *, idle_tt
         if found is None:
             raise NotFound("no such account")
         account, identities = found
+        merged = await merges.merged_from(connection, account_id)
         return {
             "exported_at": now,
             "account": {
@@ -113,14 +114,18 @@ async def export(database: Database, account_id: uuid.UUID, now: int, *, idle_tt
                 "picture": account.picture,
                 "created_at": account.created_at,
                 "roles": list(await grants.granted(connection, account_id)),
-                "merged_from": [str(each) for each in await merges.merged_from(connection, account_id)],
+                "merged_from": [str(each) for each in merged],
             },
             "identities": [identity_json(identity) for identity in identities],
             "sessions": [
                 session_json(session)
                 for session in await sessions.list_for(connection, account_id, now, idle_ttl=idle_ttl)
             ],
-            "events": [event.as_json() for event in await events.of_account(connection, account_id, limit=10_000)],
+            "events": [
+                event.as_json()
+                for each in (account_id, *merged)
+                for event in await events.of_account(connection, each, limit=10_000)
+            ],
         }
 
 

@@ -133,7 +133,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             state=state,
             nonce=nonce,
             code_verifier=code_verifier,
-            prompt=prompt,
+            prompt=self._rules.prompt(prompt),
             login_hint=login_hint,
         )
 

@@ -73,6 +73,10 @@ class OpenID:
         # It speaks of `email`, not of an address that is mapped from another claim.
         return said and look_up(claims, sibling(path, "email")) == address
 
+    def prompt(self, asked: str | None) -> str | None:
+        """The provider's word for what is asked (OpenID Connect Core §3.1.2.1)."""
+        return asked
+
     def may_grant(self) -> bool:
         """Whether groups and roles come from somebody who may give them here."""
         return True

@@ -257,7 +257,9 @@ def welcome(parts: Parts, admission: Admission, target: str, now: int) -> Respon
 
 
 def start_again(parts: Parts, provider: str, attempt: Attempt | None) -> str:
-    """Where "Start again" leads: the same provider, and the same target if it is still known."""
+    """Where "Start again" leads: back to where this attempt began, with the same target if it is still known."""
+    if attempt and attempt.purpose != "sign_in":
+        return f"{parts.base}/auth/{'account' if attempt.purpose == 'link' else 'join'}"
     path = f"{parts.base}/auth/{provider}/login"
     if attempt is None or attempt.redirect_to == parts.redirects.default:
         return path

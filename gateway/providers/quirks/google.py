@@ -36,6 +36,10 @@ class Google(OpenID):
         if domain not in allowed and ANY not in allowed:
             raise DomainNotAllowed("hd is not among hosted_domains")
 
+    def prompt(self, asked: str | None) -> str | None:
+        """It knows no `login`; choosing the account again is the nearest it has."""
+        return "select_account" if asked == "login" else asked
+
     def authorize_params(self) -> Mapping[str, str]:
         domains = self.settings.hosted_domains
         if not domains:
