@@ -65,7 +65,7 @@ def test_linking_makes_two_ways_to_one_account(world: World, ada: httpx2.Client)
     linked = me(ada)
     with signed_in(world, "microsoft") as browser:
         assert me(browser)["id"] == linked["id"]
-    assert [identity["provider"] for identity in linked["identities"]] == ["google", "microsoft"]
+    assert {identity["provider"] for identity in linked["identities"]} == {"google", "microsoft"}
     assert events(world)["identity_linked"] == 1
 
 
@@ -111,11 +111,11 @@ def test_linking_needs_a_recent_sign_in(sqlite_url: str) -> None:
 
 def test_unlinking_leaves_the_last_and_ends_its_sessions(world: World, ada: httpx2.Client) -> None:
     through(world, ada, ada.post("/auth/microsoft/link"))
-    google, microsoft = (identity["id"] for identity in me(ada)["identities"])
+    ids = {identity["provider"]: identity["id"] for identity in me(ada)["identities"]}
     with signed_in(world, "microsoft") as other:
-        assert ada.post(f"/auth/identities/{microsoft}/unlink").status_code == 303
+        assert ada.post(f"/auth/identities/{ids['microsoft']}/unlink").status_code == 303
         assert other.get("/auth/verify").status_code == 401
-    answer = ada.delete(f"/auth/identities/{google}", headers={"Accept": "application/json"})
+    answer = ada.delete(f"/auth/identities/{ids['google']}", headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["error"]) == (409, "last_identity")
 
 
