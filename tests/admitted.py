@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -74,16 +75,39 @@ async def holder_of(database: Database, who: Identity) -> uuid.UUID | None:
         return (await connection.execute(query)).scalar()
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """All rows that the rules are about; `sessions`: the living ones, `merges`: those that stand."""
+
+    accounts: dict[uuid.UUID, Any]
+    identities: dict[uuid.UUID, Any]
+    sessions: dict[uuid.UUID, Any]
+    merges: list[Any]
+
+
+async def look(database: Database, now: int = NOW) -> Snapshot:
+    accounts, identities, sessions, merges = [
+        await rows(database, table) for table in (schema.accounts, schema.identities, schema.sessions, schema.merges)
+    ]
+    return Snapshot(
+        {row.id: row for row in accounts},
+        {row.id: row for row in identities},
+        {row.id: row for row in sessions if row.ended_at is None and row.expires_at > now},
+        [row for row in merges if row.undone_at is None],
+    )
+
+
 async def broken(database: Database, now: int = NOW) -> list[str]:
-    """Every rule that the rows break; they have to be at rest."""
-    accounts = {row.id: row for row in await rows(database, schema.accounts)}
-    identities = {row.id: row for row in await rows(database, schema.identities)}
-    sessions = [row for row in await rows(database, schema.sessions) if row.ended_at is None and row.expires_at > now]
-    merges = [row for row in await rows(database, schema.merges) if row.undone_at is None]
+    """Every rule that the rows break; nobody may be under way."""
+    return faults(await look(database, now))
+
+
+def faults(seen: Snapshot) -> list[str]:
+    of_sessions = [session_faults(row, seen.accounts, seen.identities) for row in seen.sessions.values()]
     return [
-        *identity_faults(accounts, identities),
-        *(fault for row in sessions for fault in session_faults(row, accounts, identities)),
-        *merge_faults(accounts, merges),
+        *identity_faults(seen.accounts, seen.identities),
+        *(fault for each in of_sessions for fault in each),
+        *merge_faults(seen.accounts, seen.merges),
     ]
 
 

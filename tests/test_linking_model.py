@@ -1,0 +1,440 @@
+"""People with colliding addresses sign in, link, join, merge and leave at random, against a simple model.
+
+No identity ever has two accounts or an account that is gone, nobody reaches an account they did not prove, and what has
+ended stays so: one thing after the other, where the model says what comes of each; and several at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from admitted import DAY, Linking, faults, look, outcome
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from town import ADDRESSES, PEOPLE, PROVIDERS, Kept, Key, Town, key_of, said
+
+from gateway.accounts.merges import UNDO, Merge
+from gateway.db import Database
+from gateway.errors import (
+    AccountDisabled,
+    AttemptExpired,
+    AttemptMismatch,
+    CannotUndo,
+    IdentityTaken,
+    JoinMismatch,
+    LastIdentity,
+    NotFound,
+)
+from gateway.flows.admit import Admission, Desk
+from gateway.flows.link import Linked
+from gateway.flows.operate import Changed
+from gateway.flows.own import GRACE
+from gateway.identity import Identity
+from gateway.pending import LIFETIME
+from gateway.sessions import Session
+
+LINKING: tuple[Linking, ...] = ("ask", "verified", "never")
+
+ROUNDS = 15
+AT_ONCE = 6
+
+people = st.sampled_from(PEOPLE)
+providers = st.sampled_from(PROVIDERS)
+addresses = st.sampled_from(ADDRESSES)
+trusts = st.sampled_from(("authority", "verified", "unverified"))
+some = st.integers(0, 999)  # which of those there are
+pauses = st.sampled_from((1, 300, 2 * DAY, GRACE, UNDO))  # seconds
+
+
+@dataclass
+class Account:
+    disabled: bool = False
+    delete_at: int | None = None
+    into: uuid.UUID | None = None
+
+
+@dataclass
+class Model:
+    """Whose each identity is, and what its provider said last; nothing else opens an account."""
+
+    linking: Linking
+    owner: dict[Key, uuid.UUID] = field(default_factory=dict)
+    told: dict[Key, Identity] = field(default_factory=dict)
+    accounts: dict[uuid.UUID, Account] = field(default_factory=dict)
+    sessions: dict[uuid.UUID, tuple[uuid.UUID, Key, int]] = field(default_factory=dict)  # living ones, until when
+    questions: dict[str, set[uuid.UUID]] = field(default_factory=dict)  # open ones: whom they are about
+    offers: dict[str, tuple[uuid.UUID, uuid.UUID]] = field(default_factory=dict)  # open ones: who absorbs whom
+    merged: dict[uuid.UUID, tuple[uuid.UUID, set[Key], int]] = field(default_factory=dict)
+
+    def keys(self, account: uuid.UUID) -> set[Key]:
+        return {key for key, owner in self.owner.items() if owner == account}
+
+    def usable(self, account: uuid.UUID) -> bool:
+        state = self.accounts.get(account)
+        return state is not None and not state.disabled and state.into is None
+
+    def holders(self, who: Identity) -> set[uuid.UUID]:
+        if not who.email or not who.email_verified:
+            return set()
+        same = {key for key, told in self.told.items() if told.email_verified and same_address(told, who)}
+        return {self.owner[key] for key in same if self.usable(self.owner[key])}
+
+    def has_authority(self, account: uuid.UUID, who: Identity) -> bool:
+        mine = [self.told[key] for key in self.keys(account)]
+        return any(told.email_authority and same_address(told, who) for told in mine)
+
+    def verdict(self, who: Identity, *, ask: bool = True) -> str | uuid.UUID:
+        """The account that somebody signs in to; or "refused", "asked", "created"."""
+        known = self.owner.get(key_of(who))
+        if known:
+            return "refused" if self.accounts[known].disabled else known
+        holders = self.holders(who)
+        if ask and holders and self.linking == "ask":
+            return "asked"
+        if ask and len(holders) == 1 and self.linking == "verified" and who.email_authority:
+            (holder,) = holders
+            return holder if self.has_authority(holder, who) else "created"
+        return "created"
+
+    def let_in(self, who: Identity, session: Session) -> None:
+        self.put(who, session.account_id)
+        self.sessions[session.id] = (session.account_id, key_of(who), session.expires_at)
+
+    def put(self, who: Identity, account: uuid.UUID) -> None:
+        self.owner[key_of(who)], self.told[key_of(who)] = account, who
+        self.accounts.setdefault(account, Account()).delete_at = None
+
+    def remove(self, key: Key) -> None:
+        del self.owner[key], self.told[key]
+        self.end(lambda _, through: through == key)
+        for _, moved, _ in self.merged.values():
+            moved.discard(key)  # linked again it is another one
+
+    def end(self, which: Any) -> None:
+        self.sessions = {id_: kept for id_, kept in self.sessions.items() if not which(kept[0], kept[1])}
+
+    def erase(self, account: uuid.UUID) -> None:
+        for each in [id_ for id_, state in self.accounts.items() if state.into == account]:
+            self.erase(each)
+        for key in self.keys(account):
+            self.remove(key)
+        del self.accounts[account]
+
+    def root(self, account: uuid.UUID) -> uuid.UUID:
+        into = self.accounts[account].into
+        return self.root(into) if into else account
+
+
+def same_address(one: Identity, other: Identity) -> bool:
+    return bool(one.email and other.email and one.email.lower() == other.email.lower())
+
+
+class People(RuleBasedStateMachine):
+    """One thing after the other. What comes of it is what the model says, and then the rows are what it says."""
+
+    def __init__(self, databases: list[Database], runner: asyncio.Runner) -> None:
+        super().__init__()
+        self.databases, self.runner = databases, runner
+
+    @initialize(linking=st.sampled_from(LINKING))
+    def begin(self, linking: Linking) -> None:
+        self.town, self.model = Town(self.databases, linking), Model(linking)
+        self.runner.run(self.town.empty())
+
+    def do(self, work: Awaitable[Any]) -> Any:
+        async def run() -> Any:
+            return await outcome(work)
+
+        return self.runner.run(run())
+
+    @property
+    def desk(self) -> Desk:
+        return self.town.desks[0]
+
+    def open(self, kept: Kept) -> bool:
+        return self.town.now - kept.at < LIFETIME
+
+    @rule(person=people, provider=providers, address=addresses, trust=trusts)
+    def sign_in(self, person: str, provider: str, address: str | None, trust: str) -> None:
+        who = said(person, provider, address, trust)
+        holders, expected = self.model.holders(who), self.model.verdict(who)
+        admission = self.do(self.town.sign_in(self.desk, who))
+        self.compare(who, expected, admission)
+        if admission.question:
+            self.model.questions[admission.question] = holders
+
+    def compare(self, who: Identity, expected: str | uuid.UUID, admission: Admission) -> None:
+        match expected:
+            case "refused":
+                assert isinstance(admission.refusal, AccountDisabled)
+            case "asked":
+                assert admission.question
+            case "created":
+                assert admission.session
+                assert admission.session.account_id not in self.model.accounts
+                self.model.let_in(who, admission.session)
+            case account:
+                assert admission.session
+                assert admission.session.account_id == account
+                self.model.let_in(who, admission.session)
+
+    @precondition(lambda self: self.town.sessions)
+    @rule(which=some, provider=providers, address=addresses, trust=trusts)
+    def link(self, which: int, provider: str, address: str | None, trust: str) -> None:
+        person, session = pick(self.town.sessions, which)
+        who = said(person, provider, address, trust)
+        linked = self.do(self.town.link(self.desk, session, who))
+        theirs = self.model.owner.get(key_of(who))
+        if session.id not in self.model.sessions:
+            assert isinstance(linked, AttemptMismatch)
+        elif theirs in (None, session.account_id):
+            assert linked == Linked()
+            self.model.put(who, session.account_id)
+        elif self.model.accounts[theirs].disabled:
+            assert isinstance(linked, AccountDisabled)
+        else:
+            self.model.offers[linked.question] = (session.account_id, theirs)
+
+    @precondition(lambda self: self.model.sessions)
+    @rule(which=some, provider=providers)
+    def unlink(self, which: int, provider: str) -> None:
+        person, session = pick(self.living(), which)
+        key = key_of(said(person, provider, None, "unverified"))
+        ended = self.do(self.town.unlink(self.desk, session, key))
+        mine = self.model.keys(session.account_id)
+        if key not in mine:
+            assert isinstance(ended, NotFound)
+        elif len(mine) == 1:
+            assert isinstance(ended, LastIdentity)
+        else:
+            assert set(ended) == {id_ for id_, kept in self.model.sessions.items() if kept[1] == key}
+            self.model.remove(key)
+
+    def living(self) -> list[tuple[str, Session]]:
+        return [each for each in self.town.sessions if each[1].id in self.model.sessions]
+
+    @precondition(lambda self: self.town.questions)
+    @rule(which=some, person=people, provider=providers, address=addresses, trust=trusts)
+    def join(self, which: int, person: str, provider: str, address: str | None, trust: str) -> None:
+        question, proven = pick(self.town.questions, which), said(person, provider, address, trust)
+        admission = self.do(self.town.join(self.desk, question, proven))
+        account, new = self.model.owner.get(key_of(proven)), key_of(question.who)
+        if question.token not in self.model.questions or not self.open(question):
+            assert isinstance(admission, AttemptExpired)
+        elif account not in self.model.questions[question.token] or not self.model.usable(account):
+            assert isinstance(admission, JoinMismatch)
+        elif self.model.owner.get(new, account) != account:
+            assert isinstance(admission, IdentityTaken)
+        else:
+            self.compare(proven, account, admission)
+            del self.model.questions[question.token]
+            if new not in self.model.owner:
+                self.model.put(question.who, account)
+
+    @precondition(lambda self: self.town.questions)
+    @rule(which=some)
+    def stay_apart(self, which: int) -> None:
+        question = pick(self.town.questions, which)
+        expected = self.model.verdict(question.who, ask=False)
+        admission = self.do(self.town.stay_apart(self.desk, question))
+        if question.token in self.model.questions and self.open(question):
+            del self.model.questions[question.token]
+            self.compare(question.who, expected, admission)
+        else:
+            assert isinstance(admission, AttemptExpired)
+
+    @precondition(lambda self: self.town.offers)
+    @rule(which=some)
+    def merge(self, which: int) -> None:
+        offer = pick(self.town.offers, which)
+        ended = self.do(self.town.merge(self.desk, offer))
+        survivor, absorbed = self.model.offers.get(offer.token, (None, None))
+        if survivor is None or absorbed is None or not self.open(offer):
+            assert isinstance(ended, AttemptExpired)
+        elif not self.model.usable(survivor) or not self.model.usable(absorbed):
+            assert isinstance(ended, NotFound)
+        elif offer.session not in self.model.sessions or key_of(offer.who) not in self.model.keys(absorbed):
+            assert isinstance(ended, AttemptMismatch)
+        else:
+            assert set(ended) == {id_ for id_, kept in self.model.sessions.items() if kept[0] == absorbed}
+            del self.model.offers[offer.token]
+            self.move(absorbed, survivor)
+
+    def move(self, absorbed: uuid.UUID, survivor: uuid.UUID) -> None:
+        moved = self.model.keys(absorbed)
+        self.model.end(lambda account, _: account == absorbed)
+        self.model.owner.update(dict.fromkeys(moved, survivor))
+        self.model.accounts[absorbed] = Account(into=survivor)
+        self.model.accounts[survivor].delete_at = None
+        self.model.merged[absorbed] = (survivor, moved, self.town.now)
+
+    @precondition(lambda self: self.town.accounts)
+    @rule(which=some)
+    def unmerge(self, which: int) -> None:
+        absorbed = pick(self.town.accounts, which)
+        undone = self.do(self.town.unmerge(self.desk, absorbed))
+        if absorbed not in self.model.merged:
+            assert isinstance(undone, NotFound)
+            return
+        survivor, moved, at = self.model.merged[absorbed]
+        present = self.model.keys(survivor)
+        too_late = at + UNDO < self.town.now or absorbed not in self.model.accounts
+        if too_late or not present & moved or not present - moved:
+            assert isinstance(undone, CannotUndo)
+            return
+        assert isinstance(undone, Merge)
+        del self.model.merged[absorbed]
+        self.model.accounts[absorbed].into = None
+        self.model.end(lambda _, key: key in present & moved)
+        self.model.owner.update(dict.fromkeys(present & moved, absorbed))
+
+    @precondition(lambda self: self.town.accounts)
+    @rule(which=some, doing=st.sampled_from(("disable", "enable", "delete")))
+    def operate(self, which: int, doing: str) -> None:
+        account = pick(self.town.accounts, which)
+        changed = self.do(getattr(self.town, doing)(self.desk, account))
+        if account not in self.model.accounts:
+            assert isinstance(changed, NotFound)
+            return
+        assert isinstance(changed, Changed)
+        if doing == "delete":
+            self.model.erase(account)
+        else:
+            self.model.accounts[account].disabled = doing == "disable"
+        if doing != "enable":
+            self.model.end(lambda owner, _: owner == account)
+
+    @precondition(lambda self: self.model.sessions)
+    @rule(which=some)
+    def ask_for_deletion(self, which: int) -> None:
+        _, session = pick(self.living(), which)
+        self.do(self.town.ask_for_deletion(self.desk, session))
+        self.model.accounts[session.account_id].delete_at = self.town.now + GRACE
+        self.model.end(lambda account, _: account == session.account_id)
+
+    @rule(seconds=pauses)
+    def wait(self, seconds: int) -> None:
+        self.town.now += seconds
+        self.do(self.town.prune(self.desk))
+        now, states = self.town.now, self.model.accounts
+        for account in [id_ for id_, state in states.items() if state.delete_at and state.delete_at <= now]:
+            self.model.erase(account)
+        self.model.sessions = {id_: kept for id_, kept in self.model.sessions.items() if kept[2] > now}
+
+    @invariant()
+    def the_rows_are_what_the_model_says(self) -> None:
+        seen = self.runner.run(look(self.town.database, self.town.now))
+        assert faults(seen) == []
+        assert {(row.issuer, row.subject): row.account_id for row in seen.identities.values()} == self.model.owner
+        assert set(seen.sessions) == set(self.model.sessions)
+        assert {
+            id_: Account(row.disabled_at is not None, row.delete_at, row.merged_into)
+            for id_, row in seen.accounts.items()
+        } == self.model.accounts
+        assert self.town.reached_by_others(list(seen.identities.values()), set(seen.sessions)) == []
+
+    @invariant()
+    def every_id_leads_to_where_it_went(self) -> None:
+        whereabouts = self.runner.run(self.town.whereabouts())
+        assert {id_: root for id_, (root, _) in whereabouts.items()} == {
+            id_: self.model.root(id_) for id_ in self.model.accounts
+        }
+
+
+def pick(things: list[Any], which: int) -> Any:
+    return things[which % len(things)]
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture
+def databases(runner: asyncio.Runner, database_url: str) -> Iterator[list[Database]]:
+    """As many processes as there are, so to say."""
+    made = [Database(database_url) for _ in range(3)]
+    yield made
+    for database in made:
+        runner.run(database.close())
+
+
+def test_one_thing_after_the_other(databases: list[Database], runner: asyncio.Runner) -> None:
+    patient = settings(
+        max_examples=15,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: People(databases, runner), settings=patient)
+
+
+class Crowd:
+    """Several things at once, by whoever is next."""
+
+    def __init__(self, town: Town, seed: int) -> None:
+        self.town, self.random = town, random.Random(seed)  # noqa: S311  no secrets
+
+    def somebody(self, person: str | None = None) -> Identity:
+        choose = self.random.choice
+        return said(person or choose(PEOPLE), choose(PROVIDERS), choose(ADDRESSES), choose(("authority", "verified")))
+
+    def something(self) -> Awaitable[Any]:
+        """What is done next, to what there is of late."""
+        town, desk = self.town, self.random.choice(self.town.desks)
+        person, session = self.random.choice(town.sessions[-6:])
+        account = self.random.choice(town.accounts[-6:])
+        question, offer = self.late(town.questions), self.late(town.offers)
+        proven = self.somebody(question.person if question else None)
+        doings: list[Callable[[], Awaitable[Any]]] = [
+            *[lambda: town.sign_in(desk, self.somebody())] * 3,
+            *[lambda: town.link(desk, session, self.somebody(person))] * 3,
+            *[lambda: town.unlink(desk, session, key_of(self.somebody(person)))] * 2,
+            *([lambda: town.join(desk, question, proven)] * 3 if question else []),
+            *([lambda: town.stay_apart(desk, question)] if question else []),
+            *([lambda: town.merge(desk, offer)] * 3 if offer else []),
+            lambda: town.unmerge(desk, account),
+            lambda: self.random.choice((town.disable, town.enable, town.delete))(desk, account),
+            lambda: town.ask_for_deletion(desk, session),
+            lambda: town.prune(desk),
+        ]
+        return self.random.choice(doings)()
+
+    def late(self, kept: list[Kept]) -> Kept | None:
+        return self.random.choice(kept[-3:]) if kept else None
+
+
+@pytest.mark.parametrize("linking", LINKING)
+def test_several_things_at_once(databases: list[Database], runner: asyncio.Runner, linking: Linking) -> None:
+    async def run() -> None:
+        town = Town(databases, linking)
+        crowd = Crowd(town, seed=len(linking))
+        for person in PEOPLE:
+            await town.sign_in(town.desks[0], said(person, "google", f"{person}@example.com", "authority"))
+        over: set[uuid.UUID] = set()
+        for _ in range(ROUNDS):
+            await asyncio.gather(*(outcome(crowd.something()) for _ in range(AT_ONCE)))
+            seen = await look(town.database, town.now)
+            living = set(seen.sessions)
+            assert faults(seen) == []
+            assert town.reached_by_others(list(seen.identities.values()), living) == []
+            assert living.isdisjoint(over)
+            over |= {session.id for _, session in town.sessions} - living
+            town.now += crowd.random.choice((1, 30, 30, GRACE))
+
+    runner.run(run())
