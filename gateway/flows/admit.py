@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ class Admission:
 
     session: sessions.Session | None
     refusal: GatewayError | None
-    replaced: uuid.UUID | None  # the session this browser had before, ended in the same transaction
+    ended: Sequence[uuid.UUID] = ()  # in the same transaction: what this browser had before, and what was too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ async def admit_once(
         case Refuse(error, account_id):
             refused = Event("sign_in_refused", account_id, None, identity.provider, {"reason": error.code})
             await events.record(connection, refused, origin, now)
-            return Admission(None, error(), None)
+            return Admission(None, error())
         case SignIn(account, identity_id):
             await accounts.refresh_identity(connection, identity_id, identity, now)
         case Create():
             account, identity_id = await accounts.create(connection, identity, now)
             await events.record(connection, Event("account_created", account.id, None, identity.provider), origin, now)
-    replaced = await end_replaced(connection, newcomer.replaces, origin, now)
+    ended = await make_room(connection, account.id, newcomer.replaces, origin, now)
     session = await sessions.create(
         connection,
         account_id=account.id,
@@ -98,25 +98,19 @@ async def admit_once(
         now=now,
     )
     await events.record(connection, Event("signed_in", account.id, session.id, identity.provider), origin, now)
-    return Admission(session, None, replaced)
+    return Admission(session, None, [one.id for one in ended])
 
 
-async def end_replaced(
-    connection: AsyncConnection, session_id: uuid.UUID | None, origin: Origin, now: int
-) -> uuid.UUID | None:
-    """A browser that signs in anew has a new session; the one it had does not live on beside it."""
-    if session_id is None:
-        return None
-    ended = await sessions.end(connection, session_id, reason="replaced", now=now)
-    if ended is None:
-        return None
-    await events.record(
-        connection,
-        Event("session_ended", ended.account_id, ended.id, ended.provider, {"reason": "replaced"}),
-        origin,
-        now,
-    )
-    return ended.id
+async def make_room(
+    connection: AsyncConnection, account_id: uuid.UUID, replaces: uuid.UUID | None, origin: Origin, now: int
+) -> list[sessions.Session]:
+    """A browser that signs in anew has a new session, and the one it had does not live on beside it; nor does an
+    account have more than `sessions.MOST`. What ended."""
+    ended = await sessions.make_room(connection, account_id, replaces=replaces, now=now)
+    for one in ended:
+        event = Event("session_ended", one.account_id, one.id, one.provider, {"reason": one.end_reason})
+        await events.record(connection, event, origin, now)
+    return ended
 
 
 def facts(account: Account, identity: Identity) -> Mapping[str, Any]:
