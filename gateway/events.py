@@ -70,20 +70,19 @@ class Event:
 
 async def record(connection: AsyncConnection, event: Event, origin: Origin, now: int) -> None:
     """Write the event in the caller's transaction, and say it in the log."""
-    await connection.execute(
-        insert(schema.events).values(
-            id=uuid.uuid4(),
-            at=now,
-            name=event.name,
-            account_id=event.account_id,
-            session_id=event.session_id,
-            provider=event.provider,
-            ip=origin.ip,
-            user_agent=origin.user_agent,
-            request_id=origin.request_id,
-            detail=dict(event.detail),
-        )
-    )
+    row = {
+        "id": uuid.uuid4(),
+        "at": now,
+        "name": event.name,
+        "account_id": event.account_id,
+        "session_id": event.session_id,
+        "provider": event.provider,
+        "ip": origin.ip,
+        "user_agent": origin.user_agent,
+        "request_id": origin.request_id,
+        "detail": dict(event.detail),
+    }
+    await connection.execute(insert(schema.events), row)
     log.info(
         event.name,
         extra={

@@ -101,3 +101,16 @@ def test_only_trusted_peers_are_believed(peer: str | None, expected: bool) -> No
 )
 def test_a_household_is_an_address_or_a_64(ip: str, expected: str) -> None:
     assert addresses.household(ip) == expected
+
+
+@pytest.mark.parametrize(
+    ("ip", "expected"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("::ffff:203.0.113.1", None),
+        ("203.0.113.1", None),
+        ("unknown", None),
+    ],
+)
+def test_a_site_is_a_48(ip: str, expected: str | None) -> None:
+    assert addresses.site(ip) == expected

@@ -107,5 +107,13 @@ async def test_prune_forgets_only_what_has_expired(database_url: str) -> None:
 
 
 def test_the_oldest_beyond_the_youngest_few() -> None:
-    found = [Attempt(str(age), "google", "/", NOW - age) for age in (5, 1, 9, 3)]
-    assert [attempt.id for attempt in attempts.oldest(found, 2)] == ["5", "9"]
+    assert [attempt.id for attempt in attempts.oldest(found(5, 1, 9, 3), 2, room=400)] == ["5", "9"]
+
+
+def test_the_oldest_that_have_no_room() -> None:
+    assert [attempt.id for attempt in attempts.oldest(found(5, 1, 9, 3), 4, room=250)] == ["5", "9"]
+
+
+def found(*ages: int) -> dict[Attempt, int]:
+    """Attempts of these ages, 100 bytes each."""
+    return {Attempt(str(age), "google", "/", NOW - age): 100 for age in ages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
@@ -214,6 +215,13 @@ def test_json_of_another_type_is_refused(headers: list[tuple[bytes, bytes]]) -> 
         fields.json_object(headers, b"{}")
 
 
+@pytest.mark.parametrize("read", [fields.form, fields.json_object])
+def test_a_cause_quotes_no_more_than_a_log_line_should_hold(read: Callable[[fields.Headers, bytes], object]) -> None:
+    with pytest.raises(UnsupportedMediaType) as refused:
+        read([(b"content-type", b"x" * 60_000)], b"a=1")
+    assert len(refused.value.cause) < 200
+
+
 def test_a_cause_never_repeats_a_value() -> None:
     with pytest.raises(RequestFault) as refused:
         fields.json_object(JSON, b'{"token": "hidden", "token": "hidden"}')
@@ -256,3 +264,12 @@ async def test_a_body_that_is_too_long_or_breaks_off_is_refused(
 ) -> None:
     with pytest.raises(error):
         await fields.read_body(receiving(*messages), 4)
+
+
+async def test_a_body_that_never_comes_is_not_waited_for() -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("never set")
+
+    with pytest.raises(RequestFault, match="not complete"):
+        await fields.read_body(receive, 4, patience=0.01)

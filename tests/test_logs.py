@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -208,6 +210,38 @@ def test_an_error_code_is_no_authorization_code(stream: io.StringIO) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert logs.redact(text) == text
+
+
+# What rules wait for or run along, over and over: the seeds of texts that take time squared where a rule is careless.
+SEEDS = (
+    "gateway-attempt-", "gateway-attempt-a", "[parameters: ", "[parameters: ] ", "password: '",
+    "assertion=\\\"", "code='", "cookie ", "authorization\t", "bearer ", "bearer a", "basic  ", "://", "://a",
+    "eyJ", "gwr_", "a", "a.", "a@", "a%40,", "%25", "%2525", "a%25", "\\u0040", "-----BEGIN ", "-----BEGIN A",
+    "-----BEGIN PRIVATE KEY-----", "-----END ", "access_token", "secret_key", "code= ", "%26code", "] ", " ",
+)  # fmt: skip
+REDACT_ALL = """
+import json, sys
+from gateway.logs import redact
+for text in json.load(sys.stdin):
+    redact(text)
+"""
+
+
+def test_no_text_takes_long_to_redact() -> None:
+    """200 kB each: seconds for all of them where time is linear, minutes for one where it is not."""
+    texts = [f"code {seed * (200_000 // len(seed))}" for seed in SEEDS]
+    subprocess.run(  # its end is the claim
+        [sys.executable, "-c", REDACT_ALL], input=json.dumps(texts), text=True, check=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\nnext line"])
+def test_a_secret_whose_quote_is_never_closed_is_hidden(end: str) -> None:
+    assert "SECRET" not in logs.redact(f"client_secret: 'SECRET SECRET{end}")
+
+
+def test_parameters_that_were_cut_are_hidden() -> None:
+    assert "SECRET" not in logs.redact("[parameters: ('SECRET', 'SEC…")
 
 
 @given(st.text(st.sampled_from("ab=:'\"@%&\\. \neyJgwr_codestatcookie"), max_size=300))

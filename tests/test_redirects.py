@@ -35,6 +35,13 @@ def test_allowed(target: str) -> None:
     assert redirects().check(target) == target
 
 
+def test_512_characters_are_the_most() -> None:
+    longest = "/" + "a" * 511
+    assert redirects().check(longest) == longest
+    with pytest.raises(RedirectNotAllowed):
+        redirects().check(longest + "a")
+
+
 @pytest.mark.parametrize("target", [None, ""])
 def test_none_is_the_default(target: str | None) -> None:
     assert redirects().check(target) == "/auth/account"

@@ -83,8 +83,7 @@ def test_a_fault_in_the_configuration(tmp_path: Path) -> None:
     assert "signup" in refused(run("serve", folder=tmp_path))
 
 
-@WORKERS
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("workers", "number"), [("1", signal.SIGTERM), ("1", signal.SIGINT), ("2", signal.SIGTERM)])
 def test_a_server_that_is_asked_to_end_has_done_what_it_should(
     tmp_path: Path, workers: str, number: signal.Signals
 ) -> None:

@@ -10,6 +10,7 @@ from signed_in import DAY, NOW, add_account, add_session, row_of
 
 from gateway import sessions
 from gateway.db import Database
+from gateway.sessions import MOST
 
 IDLE = 14 * DAY
 
@@ -47,6 +48,46 @@ async def test_what_a_browser_calls_itself_is_kept_short_and_clean(db: Database)
     kept = await found(db, made.id)
     assert kept is not None
     assert kept.user_agent == "ab?" + "c" * 397
+
+
+async def make_room(db: Database, account_id: uuid.UUID, replaces: uuid.UUID | None = None) -> list[tuple[str, str]]:
+    """What ended, by the address it came from, and why."""
+    async with db.write() as connection:
+        ended = await sessions.make_room(connection, account_id, replaces=replaces, now=NOW)
+    return sorted((one.ip, one.end_reason or "") for one in ended)
+
+
+async def fill(db: Database, account_id: uuid.UUID, count: int) -> list[uuid.UUID]:
+    """Sessions from addresses 000, 001, …, each used later than the one before."""
+    made = [await add_session(db, account_id, ip=f"{n:03}", now=NOW - 200 + n) for n in range(count)]
+    return [one.id for one in made]
+
+
+async def test_the_sessions_used_least_lately_make_room(db: Database) -> None:
+    account_id, other = await add_account(db), await add_session(db)
+    await fill(db, account_id, MOST + 2)
+    assert await make_room(db, account_id) == [("000", "too_many"), ("001", "too_many"), ("002", "too_many")]
+    assert len(await listed(db, account_id)) == MOST - 1
+    assert await found(db, other.id) == other
+
+
+async def test_where_there_is_room_only_the_replaced_one_ends(db: Database) -> None:
+    account_id = await add_account(db)
+    made = await fill(db, account_id, 3)
+    assert await make_room(db, account_id) == []
+    assert await make_room(db, account_id, made[1]) == [("001", "replaced")]
+
+
+async def test_the_replaced_one_makes_room_for_the_new_one(db: Database) -> None:
+    account_id = await add_account(db)
+    made = await fill(db, account_id, MOST)
+    assert await make_room(db, account_id, made[-1]) == [(f"{MOST - 1:03}", "replaced")]
+
+
+async def test_the_list_has_an_end(db: Database) -> None:
+    account_id = await add_account(db)
+    await fill(db, account_id, MOST + 1)
+    assert len(await listed(db, account_id)) == MOST
 
 
 async def test_a_session_that_ended_or_expired_is_not_found(db: Database) -> None:

@@ -27,18 +27,23 @@ from gateway.sessions import Session
 
 Key = tuple[str, str]  # issuer, subject
 
-PEOPLE = ("ada", "grace", "mallory")
+PEOPLE = ("ada", "mallory", "grace")
 PROVIDERS = ("google", "microsoft", "github")
-ADDRESSES = (*(f"{name}@example.com" for name in PEOPLE), "Ada@Example.com", None)
+TRUSTS = ("authority", "authority", "verified", "unverified")
+ADDRESSES = ("own", "own", "own", "cased", "ada", None)
 TABLES = (schema.sessions, schema.identities, schema.merges, schema.accounts, schema.pending, schema.events)
 
 
-def said(person: str, provider: str, address: str | None, trust: str) -> Identity:
-    """What a provider says of somebody. It may verify an address that is not theirs; an authority does not."""
-    own_address = address is not None and address.lower() == f"{person}@example.com"
-    verified = address is not None and trust != "unverified"
-    authority = verified and own_address and trust == "authority"
-    return identity(person, address, provider=provider, email_verified=verified, email_authority=authority)
+def said(person: str, provider: str, address: str | None = None, trust: str = "unverified") -> Identity:
+    """What a provider says of somebody; `address` is one of ADDRESSES, `trust` one of TRUSTS.
+
+    A provider may verify an address that is not theirs. One that is an authority for it does not.
+    """
+    special = {"own": f"{person}@example.com", "cased": f"{person.upper()}@Example.com", None: None}
+    email = special.get(address, f"{address}@example.com")
+    verified = email is not None and trust != "unverified"
+    authority = verified and trust == "authority" and address in ("own", "cased", person)
+    return identity(person, email, provider=provider, email_verified=verified, email_authority=authority)
 
 
 def key_of(who: Identity) -> Key:
@@ -128,8 +133,8 @@ class Town:
     async def delete(self, desk: Desk, account_id: uuid.UUID) -> operate.Changed:
         return await operate.delete(desk.database, account_id, self.now)
 
-    async def ask_for_deletion(self, desk: Desk, session: Session) -> list[uuid.UUID]:
-        return await own.ask_for_deletion(desk.database, session.account_id, ORIGIN, self.now)
+    async def leave(self, desk: Desk, account_id: uuid.UUID) -> list[uuid.UUID]:
+        return await own.ask_for_deletion(desk.database, account_id, ORIGIN, self.now)
 
     async def prune(self, desk: Desk) -> dict[str, int]:
         return await prune(desk.database, self.now)

@@ -2,6 +2,7 @@
 
 from .decision import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, SignIn, Verdict, decide, in_domains
 from .store import (
+    PROFILE,
     Account,
     LinkedIdentity,
     add_identity,
@@ -19,10 +20,12 @@ from .store import (
     refresh_identity,
     remove,
     remove_identity,
+    to_profile,
     with_email,
 )
 
 __all__ = [
+    "PROFILE",
     "Account",
     "AskToJoin",
     "Create",
@@ -51,5 +54,6 @@ __all__ = [
     "refresh_identity",
     "remove",
     "remove_identity",
+    "to_profile",
     "with_email",
 ]

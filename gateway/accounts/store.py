@@ -192,8 +192,10 @@ async def profile(
 ) -> tuple[Account, tuple[LinkedIdentity, ...]] | None:
     """The account with its identities, oldest link first, in one statement; None when there is no such account."""
     rows = (await connection.execute(PROFILE, {"account_id": account_id})).all()
-    if not rows:
-        return None
+    return to_profile(rows) if rows else None
+
+
+def to_profile(rows: Sequence[Row[Any]]) -> tuple[Account, tuple[LinkedIdentity, ...]]:
     return to_account(rows[0]), tuple(to_identity(row) for row in rows if row.identity_id is not None)
 
 

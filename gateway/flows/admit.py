@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
@@ -46,7 +46,7 @@ class Admission:
     session: sessions.Session | None = None
     refusal: GatewayError | None = None
     question: str | None = None  # token of the pending proof: known account, or one of its own?
-    replaced: uuid.UUID | None = None  # the session this browser had before, ended in the same transaction
+    ended: Sequence[uuid.UUID] = ()  # in the same transaction: what this browser had before, and what was too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ async def open_session(
     now: int,
 ) -> Admission:
     identity = newcomer.identity
-    replaced = await end_replaced(connection, newcomer.replaces, origin, now)
+    ended = await make_room(connection, account_id, newcomer.replaces, origin, now)
     session = await sessions.create(
         connection,
         account_id=account_id,
@@ -251,21 +251,19 @@ async def open_session(
         now=now,
     )
     await events.record(connection, Event("signed_in", account_id, session.id, identity.provider), origin, now)
-    return Admission(session=session, replaced=replaced)
+    return Admission(session=session, ended=[one.id for one in ended])
 
 
-async def end_replaced(
-    connection: AsyncConnection, session_id: uuid.UUID | None, origin: Origin, now: int
-) -> uuid.UUID | None:
-    """A browser that signs in anew has a new session; the one it had does not live on beside it."""
-    if session_id is None:
-        return None
-    ended = await sessions.end(connection, session_id, reason="replaced", now=now)
-    if ended is None:
-        return None
-    event = Event("session_ended", ended.account_id, ended.id, ended.provider, {"reason": "replaced"})
-    await events.record(connection, event, origin, now)
-    return ended.id
+async def make_room(
+    connection: AsyncConnection, account_id: uuid.UUID, replaces: uuid.UUID | None, origin: Origin, now: int
+) -> list[sessions.Session]:
+    """A browser that signs in anew has a new session, and the one it had does not live on beside it; nor does an
+    account have more than `sessions.MOST`. What ended."""
+    ended = await sessions.make_room(connection, account_id, replaces=replaces, now=now)
+    for one in ended:
+        event = Event("session_ended", one.account_id, one.id, one.provider, {"reason": one.end_reason})
+        await events.record(connection, event, origin, now)
+    return ended
 
 
 def as_json(identity: Identity) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gateway import events
@@ -20,7 +21,20 @@ from gateway.tokens.refresh import Presented, RefreshTokens
 from .roles import roles_for
 
 LONGEST_NAME = 100  # characters
-LONGEST_GROUPS = 1200  # characters in all
+LONGEST_TOKEN = 3000  # characters: a cookie holds 4096 bytes with its name, and headers of requests have an end, too
+NO_EMAIL: dict[str, Any] = {"email": None, "email_verified": None}
+
+# What is left out of a token that would be too long, until it fits. The last are roles: without any, whatever asks for
+# one denies, whereas a part of them would deny at random.
+SPARED: tuple[dict[str, Any], ...] = (
+    {},
+    {"groups": None},
+    {"groups": None, "name": None},
+    {"groups": None, "name": None, **NO_EMAIL},
+    {"groups": None, "name": None, **NO_EMAIL, "roles": ()},
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Issuable(Protocol):
@@ -81,7 +95,7 @@ class Issuer:
             **personal(session.facts, scope.split(" ")),
         )
         return Pair(
-            access_token=self.access.mint(grant),
+            access_token=self._mint(grant),
             expires_in=min(self.access.ttl, session.expires_at - now),
             refresh_token=self.refresh.encode(session.id, session.current),
             refresh_expires_in=min(self.idle_ttl, session.expires_at - now),
@@ -89,18 +103,27 @@ class Issuer:
             session_id=session.id,
         )
 
+    def _mint(self, grant: AccessGrant) -> str:
+        """A token that fits a cookie."""
+        for spared in SPARED:
+            said = replace(grant, **spared)
+            token = self.access.mint(said)
+            if len(token) <= LONGEST_TOKEN:
+                break
+        if said.roles != grant.roles:
+            fields = {"session": str(grant.session_id), "roles": len(grant.roles)}
+            logger.warning("roles_left_out", extra={"fields": fields})
+        return token
+
 
 def personal(facts: Mapping[str, Any], scopes: Sequence[str]) -> dict[str, Any]:
-    """What the token says of the person: only what its scope asks for (OpenID Connect Core section 5.4).
-
-    Groups that would make the token too long for a cookie are left out altogether: a part would deny at random.
-    """
+    """What the token may say of the person: only what its scope asks for (OpenID Connect Core section 5.4)."""
     said: dict[str, Any] = {}
     if "email" in scopes and facts.get("email"):
         said |= {"email": facts["email"], "email_verified": facts["email_verified"]}
     if "profile" in scopes and facts.get("name"):
         said["name"] = facts["name"][:LONGEST_NAME]
-    if "groups" in scopes and sum(map(len, facts["groups"])) <= LONGEST_GROUPS:
+    if "groups" in scopes:
         said["groups"] = tuple(facts["groups"])
     return said
 

@@ -17,7 +17,7 @@ from .words import quotable
 Document = Mapping[str, Any]
 
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-NUMERIC = re.compile(r"[0-9]*|0x[0-9a-f]*", re.IGNORECASE)  # the last part of a name that is an address
+NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)  # the last part of a name that is an address
 OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
 
 
@@ -70,7 +70,7 @@ def endpoint(value: object, *, plain: bool, inside: bool) -> str | None:
     """The URL, if it is https (or http on loopback, where the discovery document itself came that way).
 
     Addresses of this machine and of private networks are taken from a document that came from there (`inside`), so
-    that a provider elsewhere cannot have the gateway ask its neighbours. NOTE: what a name resolves to is not looked at.
+    that a provider elsewhere cannot have the gateway ask its neighbours. What a name resolves to is not looked at.
     """
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
         return None

@@ -14,7 +14,7 @@ from gateway.errors import ProviderError, ProviderUnavailable
 
 MAX_ANSWER = 512 * 1024  # bytes
 TIMEOUT = httpx2.Timeout(3.0, connect=2.0, pool=1.0)  # seconds, per operation; flights have a limit as a whole
-LIMITS = httpx2.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=30)
+LIMITS = httpx2.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=30)
 BUSY = 429
 DROPPED = (
     "set-cookie",

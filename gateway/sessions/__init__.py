@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.schema import sessions
@@ -29,12 +29,15 @@ __all__ = [
     "get",
     "hold",
     "list_for",
+    "make_room",
     "prune",
     "retell",
 ]
 
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
 MAX_USER_AGENT = 400  # characters
+MOST = 100  # living sessions of one account
+NO_SESSION = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +64,12 @@ class Session:
     end_reason: str | None
 
 
+LAST_USED_FIRST = (sessions.c.last_used_at.desc(), sessions.c.created_at.desc(), sessions.c.id)
 FIELDS = [sessions.c[name] for name in Session.__dataclass_fields__]
-GET = select(*FIELDS).where(
+LIVING = and_(
     sessions.c.id == bindparam("session_id"), sessions.c.ended_at.is_(None), sessions.c.expires_at > bindparam("now")
 )
+GET = select(*FIELDS).where(LIVING)
 
 
 async def create(
@@ -133,12 +138,13 @@ async def hold(
 
 
 async def list_for(connection: AsyncConnection, account_id: UUID, now: int, *, idle_ttl: int) -> list[Session]:
-    """The account's sessions that can still be renewed, the one used last first. `idle_ttl` in seconds."""
+    """The account's sessions that can still be renewed, last used first, at most MOST. `idle_ttl` in seconds."""
     used_lately = sessions.c.last_used_at + idle_ttl > now
     query = (
         select(*FIELDS)
         .where(sessions.c.account_id == account_id, *going_on(now), used_lately)
-        .order_by(sessions.c.last_used_at.desc(), sessions.c.created_at.desc(), sessions.c.id)
+        .order_by(*LAST_USED_FIRST)
+        .limit(MOST)
     )
     return [Session(**row._mapping) for row in await connection.execute(query)]
 
@@ -158,6 +164,19 @@ async def end_others(connection: AsyncConnection, account_id: UUID, keep: UUID, 
     """End the account's sessions but one; the ids of those that ended."""
     which = (sessions.c.account_id == account_id) & (sessions.c.id != keep)
     return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: UUID | None, now: int) -> list[Session]:
+    """End what a new session of the account does not leave room for; those that ended, each with its `end_reason`.
+
+    "replaced": the session that the browser had, whosever it was. "too_many": those used least lately, so that with
+    the new one there are MOST. One statement, for the order of the locks.
+    """
+    is_replaced = sessions.c.id == (replaces or NO_SESSION)
+    others = (sessions.c.account_id == account_id) & ~is_replaced
+    surplus = select(sessions.c.id).where(others, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
+    reason = case((is_replaced, "replaced"), else_="too_many")
+    return await end_where(connection, is_replaced | sessions.c.id.in_(surplus), reason, now)
 
 
 async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:
@@ -193,7 +212,9 @@ async def forget(connection: AsyncConnection, account_id: UUID, *, reason: str, 
     return ended
 
 
-async def end_where(connection: AsyncConnection, which: ColumnElement[bool], reason: str, now: int) -> list[Session]:
+async def end_where(
+    connection: AsyncConnection, which: ColumnElement[bool], reason: str | ColumnElement[str], now: int
+) -> list[Session]:
     # Locked in the order that refreshes lock in, so that the two never wait for each other.
     rows = select(sessions.c.id).where(which, *going_on(now)).order_by(sessions.c.id).with_for_update()
     ending = (

@@ -137,7 +137,7 @@ class EndedSessions:
     def _learn(self, connection: Connection, since: int) -> Mapping[int, int]:
         """Remember the ends since this second; how many there are in each. A session ends once, and its row stays for
         a day: a second whose count is the same holds nothing new."""
-        counts = dict(connection.execute(COUNTS, {"since": since}).all())
+        counts: dict[int, int] = dict(connection.execute(COUNTS, {"since": since}).all())
         changed = [at for at, count in counts.items() if self._counts.get(at) != count]
         if changed:
             self._ends[0].update(connection.scalars(IDS, {"since": min(changed)}).all())

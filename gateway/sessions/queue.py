@@ -120,10 +120,7 @@ class Rotations:
 
     async def _execute(self, presented: Sequence[Presentation]) -> dict[UUID, Outcome]:
         now = int(self._clock())
-        if self._db.dialect == "sqlite":
-            async with self._db.write() as connection:
-                return await rotate(connection, presented, now, self._policy)
-        async with self._db.read() as connection:  # one statement is a transaction of its own
+        async with self._db.statement() as connection:
             return await rotate(connection, presented, now, self._policy)
 
 

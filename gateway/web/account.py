@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway import accounts, sessions
 from gateway.accounts import Account, LinkedIdentity, merges
 from gateway.errors import InvalidToken, NotFound
+from gateway.flows import whoami
 from gateway.sessions import Session
 
 from .callers import Caller, identify, identify_for_change
@@ -24,7 +25,8 @@ async def me(request: Request) -> Response:
     """GET /auth/me."""
     parts = parts_of(request.scope)
     caller = identify(parts, request.scope)
-    account, identities, session = await myself(parts, caller)
+    found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
+    account = found.account
     return JSONResponse(
         {
             "id": str(account.id),
@@ -34,22 +36,11 @@ async def me(request: Request) -> Response:
             "picture": account.picture,
             "roles": list(caller.claims.roles),
             "created_at": account.created_at,
-            "identities": [identity_json(identity) for identity in identities],
+            "identities": [identity_json(identity) for identity in found.identities],
             "merged_from": await merged_from(parts, caller),
-            "session": session_json(session, caller),
+            "session": session_json(found.session, caller),
         }
     )
-
-
-async def myself(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...], Session]:
-    async with parts.database.read() as connection:
-        found = await accounts.profile(connection, caller.account_id)
-        session = await sessions.get(connection, caller.session_id, parts.now())
-    if found is None:
-        raise InvalidToken("the account is gone")
-    if session is None:
-        raise InvalidToken("the session has ended")
-    return *found, session
 
 
 async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...]]:

@@ -52,7 +52,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 def cookie_header(scope: Scope) -> str:
     """The cookies of the request as one header; HTTP/2 may split it (RFC 9113 section 8.2.3)."""
-    return b"; ".join(value for key, value in scope["headers"] if key == b"cookie").decode("latin-1")
+    return b"; ".join([value for key, value in scope["headers"] if key == b"cookie"]).decode("latin-1")
 
 
 def cookies_of(scope: Scope) -> dict[str, str]:

@@ -80,9 +80,13 @@ class Cookies:
     def clear_pending(self) -> str:
         return self._cookie(self.pending, "", 0, "/")
 
-    def attempts_in(self, cookies: Mapping[str, str]) -> Iterator[str]:
-        """The packed attempts that a browser carries."""
-        return (value for name, value in cookies.items() if name.startswith(self.attempt_prefix))
+    def attempts_in(self, cookies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
+        """The packed attempts that a browser carries, each with the bytes its cookie takes in a request."""
+        return ((value, weight(name, value)) for name, value in cookies.items() if name.startswith(self.attempt_prefix))
+
+    def session_weight(self, cookies: Mapping[str, str]) -> int:
+        """Bytes that the session's cookies take in a request."""
+        return sum(weight(name, cookies.get(name, "")) for name in (self.access, self.refresh, self.browser))
 
     def _cookie(
         self,
@@ -97,6 +101,10 @@ class Cookies:
         secure = "; Secure" if self.secure else ""
         shared = f"; Domain={domain}" if domain else ""
         return f"{name}={value}; Max-Age={max_age}; Path={path}{shared}; HttpOnly{secure}; SameSite={same_site}"
+
+
+def weight(name: str, value: str) -> int:
+    return len(f"{name}={value}; ")
 
 
 def parse(header: str) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
@@ -17,6 +18,9 @@ from gateway.tokens.access import AccessClaims
 from . import fields
 from .callers import identify
 from .parts import Parts, parts_of
+
+SAFE = " !#$&'()*+-./:;<=>?@[]^_`{|}~\"\\"  # besides letters and digits: printable ASCII but comma and percent sign
+PLAIN = re.compile(f"[A-Za-z0-9{re.escape(SAFE)}]*")
 
 
 class Verify:
@@ -52,12 +56,12 @@ def constrain(claims: AccessClaims, asked: fields.Fields) -> None:
 def identity_headers(claims: AccessClaims) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-length", b"0"),
-        (b"x-auth-request-user", encoded((claims.subject,))),
-        (b"x-auth-request-email", encoded((trusted_email(claims),))),
-        (b"x-auth-request-preferred-username", encoded((trusted_email(claims) or claims.subject,))),
+        (b"x-auth-request-user", encode(claims.subject)),
+        (b"x-auth-request-email", encode(trusted_email(claims))),
+        (b"x-auth-request-preferred-username", encode(trusted_email(claims) or claims.subject)),
         (b"x-auth-request-groups", encoded(claims.groups or ())),
         (b"x-auth-request-roles", encoded(claims.roles)),
-        (b"x-auth-request-provider", encoded((claims.idp,))),
+        (b"x-auth-request-provider", encode(claims.idp)),
     ]
 
 
@@ -67,8 +71,13 @@ def trusted_email(claims: AccessClaims) -> str:
 
 
 def encoded(values: Iterable[str]) -> bytes:
-    """Joined with commas; what is not printable ASCII, and a comma or percent sign inside, percent-encoded UTF-8."""
-    return ",".join(quote(value, safe=" !#$&'()*+-./:;<=>?@[]^_`{|}~\"\\") for value in values).encode("ascii")
+    """Joined with commas."""
+    return b",".join(map(encode, values))
+
+
+def encode(value: str) -> bytes:
+    """What is not printable ASCII, and a comma or percent sign, percent-encoded UTF-8."""
+    return (value if PLAIN.fullmatch(value) else quote(value, safe=SAFE)).encode("ascii")
 
 
 verify_endpoint = Verify()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.errors import ConfigurationError, Fault, RateLimited
 
-from .addresses import household
+from .addresses import household, site
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -59,7 +58,12 @@ BUCKETS: Mapping[BucketName, Bucket] = MappingProxyType(
     }
 )
 
-MAX_KEYS = 50_000  # about 12 MB; beyond it the key unseen for longest is forgotten, which lets more through
+SITE = 16  # times what one /64 may, all of a /48 may: whoever holds 65,536 households is still somebody
+SITES: Mapping[BucketName, Bucket] = MappingProxyType(
+    {name: Bucket(bucket.per_minute * SITE, bucket.burst * SITE) for name, bucket in BUCKETS.items()}
+)
+
+MAX_KEYS = 50_000  # about 12 MB; beyond it those are forgotten that will be as new soonest
 MAX_KEY = 200  # characters; a client names itself
 SLACK = 0.001  # seconds, for what floating point loses over a burst
 REDIS_TIMEOUT = 0.25  # seconds a request waits for Redis
@@ -81,8 +85,9 @@ return '0'
 def bucket_for(path: str) -> BucketName | None:
     """The bucket that a request to this path counts in; None for what costs less than counting it.
 
-    Verification, health, key sets and static files touch no database, and behind a forward-auth proxy every
-    request of a whole site comes past: a limit there would be an outage.
+    Verification, key sets and static files touch no database, and behind a forward-auth proxy every request of a
+    whole site comes past: a limit there would be an outage. Readiness asks the database at most once a second,
+    however many ask for it, and metrics are for the networks the operator names.
     """
     match path.split("/")[1:]:
         case ["auth", "verify", *_] | ["auth", "static", *_] | [".well-known" | "health" | "metrics", *_]:
@@ -100,11 +105,15 @@ def bucket_for(path: str) -> BucketName | None:
 
 
 class Counters:
-    """GCRA over a bounded table in memory."""
+    """GCRA over a bounded table in memory.
+
+    Where it is full, keys make room in the order in which their buckets would be empty again. Not by when they were
+    seen: fresh keys are cheap to invent, and must not push out the one that has used up its bucket.
+    """
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
-        self._full_until: OrderedDict[str, float] = OrderedDict()
+        self._full_until: dict[str, float] = {}
 
     def take(self, bucket: Bucket, key: str, now: float) -> float:
         """Count one request. Returns 0, or the seconds after which it would have been let through."""
@@ -114,13 +123,17 @@ class Counters:
         full = held + bucket.cost
         wait = full - now - bucket.depth
         if wait > SLACK:
-            self._full_until.move_to_end(key)
             return wait
         self._full_until[key] = full
-        self._full_until.move_to_end(key)
         if len(self._full_until) > self._max_keys:
-            self._full_until.popitem(last=False)
+            self._make_room()
         return 0.0
+
+    def _make_room(self) -> None:
+        """Forget a tenth at once: to find out whom takes milliseconds."""
+        order = sorted(self._full_until, key=self._full_until.__getitem__)
+        for key in order[: max(1, len(order) // 10)]:
+            del self._full_until[key]
 
     def __len__(self) -> int:
         return len(self._full_until)
@@ -166,18 +179,21 @@ class RateLimiter:
     async def check(self, bucket: BucketName, key: str, now: float, *, client: str = "") -> None:
         """Count one request of this address (or session id), apart for each client. `now` in seconds.
 
-        Raises RateLimited with the seconds to wait. An IPv6 address counts with the rest of its /64.
+        Raises RateLimited with the seconds to wait. An IPv6 address counts with the rest of its /64, and in a larger
+        bucket with the rest of its /48.
         """
         if not self._enabled:
             return
-        limits = BUCKETS[bucket]
-        counted = f"{bucket}:{household(key)}:{client}"[:MAX_KEY]
-        if self._shared:
-            wait = await self._shared.take(limits, counted, now)
-        else:
-            wait = self._counters.take(limits, counted, now)
+        wait = await self._take(BUCKETS[bucket], f"{bucket}:{household(key)}:{client}"[:MAX_KEY], now)
+        if not wait and (around := site(key)):
+            wait = await self._take(SITES[bucket], f"{bucket}:{around}", now)
         if wait > 0:
             raise RateLimited(f"{bucket} bucket is empty", retry_after=math.ceil(wait))
+
+    async def _take(self, limits: Bucket, counted: str, now: float) -> float:
+        if self._shared:
+            return await self._shared.take(limits, counted, now)
+        return self._counters.take(limits, counted, now)
 
     async def close(self) -> None:
         if self._shared:

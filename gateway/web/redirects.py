@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.errors import RedirectNotAllowed
 
-LONGEST = 2048  # characters
+LONGEST = 512  # characters: several sign-ins under way each carry one in a cookie
 PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without space, control characters and backslash
 ABSOLUTE = re.compile(
     r"(?P<origin>https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?)(?P<rest>(?:[/?#].*)?)"

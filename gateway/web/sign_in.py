@@ -43,6 +43,7 @@ PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 LOGIN_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}")
 INVITATION = re.compile(r"[A-Za-z0-9_-]{43}")
 UNDER_WAY = 8  # sign-ins one browser may have under way; older ones are forgotten
+ROOM = 6000  # bytes for all of our cookies in one request: servers commonly refuse headers of more than 8 KiB
 
 
 class Start:
@@ -87,7 +88,7 @@ async def set_out(
         login_hint=hint,
     )
     carried = parts.cookies.set_attempt(attempt.id, parts.attempts.pack(attempt), cross_site=posts(provider))
-    return location, [carried, *surplus(parts, cookies_of(scope))]
+    return location, [carried, *surplus(parts, cookies_of(scope), carried)]
 
 
 def known_invitation(token: str | None) -> str:
@@ -115,12 +116,14 @@ def posts(provider: ProviderClient) -> bool:
     return provider.settings.response_mode == "form_post"
 
 
-def surplus(parts: Parts, cookies: Mapping[str, str]) -> list[str]:
-    """Forget the oldest sign-ins of a browser that collects them, before its cookies grow too long to send."""
-    found = [attempt for value in parts.cookies.attempts_in(cookies) if (attempt := parts.attempts.unpack(value))]
-    return [
-        parts.cookies.clear_attempt(attempt.id, cross_site=False) for attempt in attempts.oldest(found, UNDER_WAY - 1)
-    ]
+def surplus(parts: Parts, cookies: Mapping[str, str], carried: str) -> list[str]:
+    """Forget the oldest sign-ins of a browser that collects them, before its cookies grow too long to send.
+    `carried`: the cookie of the new one."""
+    held = ((parts.attempts.unpack(value), size) for value, size in parts.cookies.attempts_in(cookies))
+    sizes = {attempt: size for attempt, size in held if attempt}
+    room = ROOM - parts.cookies.session_weight(cookies) - len(carried)
+    forgotten = attempts.oldest(sizes, UNDER_WAY - 1, room)
+    return [parts.cookies.clear_attempt(attempt.id, cross_site=False) for attempt in forgotten]
 
 
 async def callback(request: Request) -> Response:
@@ -163,7 +166,7 @@ async def complete(
 ) -> Response:
     """Claim the attempt, then believe the provider's answer as far as it proves itself."""
     now, origin = parts.now(), origin_of(parts, request.scope)
-    async with parts.database.write() as connection:
+    async with parts.database.statement() as connection:
         await attempts.claim(connection, attempt, now)
     try:
         newcomer = await vouch(parts, request.scope, provider, attempt, answered)
@@ -250,8 +253,7 @@ def welcome(parts: Parts, admission: Admission, target: str, now: int) -> Respon
     """303 to the target, validated again, with the cookies of the new session."""
     if admission.session is None:
         raise AssertionError("neither admitted nor refused")
-    if admission.replaced:
-        parts.ended.add([admission.replaced])
+    parts.ended.add(admission.ended)
     response = RedirectResponse(parts.redirects.check(target), 303)
     return with_cookies(response, session_cookies(parts, parts.renewal.issuer.issue(admission.session, now)))
 

@@ -61,7 +61,6 @@ def test_unreadable_auth_methods_are_none(value: object) -> None:
     ("url", "plain", "good"),
     [
         ("https://op.example/x?p=1", False, True),
-        ("https://127.0.0.1/x", False, True),
         ("http://127.0.0.1:81/x", True, True),
         ("http://localhost/x", True, True),
         ("http://op.localhost/x", True, True),
@@ -80,7 +79,52 @@ def test_unreadable_auth_methods_are_none(value: object) -> None:
     ],
 )
 def test_endpoint(url: str, plain: bool, good: bool) -> None:
-    assert endpoint(url, plain=plain) == (url if good else None)
+    assert endpoint(url, plain=plain, inside=True) == (url if good else None)
+
+
+INSIDE = [
+    "localhost",
+    "LOCALHOST.",
+    "op.localhost",
+    "127.0.0.1",
+    "127.1",
+    "127.0.0.1.",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "10.0.0.7",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",  # noqa: S104  nothing is bound to it
+    "224.0.0.1",
+    "[::1]",
+    "[::ffff:10.0.0.7]",
+    "[fd00::1]",
+    "[fe80::1%25eth0]",
+    "%31%30.0.0.7",
+]
+
+
+@pytest.mark.parametrize("host", INSIDE)
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+def test_a_provider_elsewhere_does_not_send_the_gateway_to_its_neighbours(name: str, host: str) -> None:
+    with pytest.raises(ProviderUnavailable, match=name):
+        read(DOCUMENT | {name: f"https://{host}/x"})
+
+
+@pytest.mark.parametrize(
+    "host", ["203.0.114.1", "[2606:4700::1]", "op2.example", "10.0.0.7.example", "xn--op-yka.example."]
+)
+def test_a_provider_may_have_endpoints_at_other_addresses(host: str) -> None:
+    assert read(DOCUMENT | {"jwks_uri": f"https://{host}/x"}).jwks_uri == f"https://{host}/x"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.0.0.5", "[fd00::5]"])
+def test_a_provider_inside_may_have_its_endpoints_inside(host: str) -> None:
+    document = DOCUMENT | {"jwks_uri": "https://10.0.0.7/x"}
+    known = read_metadata(document, f"https://{host}{WELL_KNOWN}", lambda _issuer: True)
+    assert known.jwks_uri == "https://10.0.0.7/x"
 
 
 ANSWERS: list[Answer] = [

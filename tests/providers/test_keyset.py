@@ -29,6 +29,9 @@ def test_keys_need_no_alg_and_no_use() -> None:
 SKIPPED: list[Any] = [
     public(rsa(), kid="x", use="enc"),
     public(rsa(), kid="x", key_ops=["encrypt"]),
+    public(rsa(), kid="x", key_ops=None),
+    public(rsa(), kid="x", key_ops=5),
+    public(rsa(), kid="x", key_ops="verify"),
     {"kty": "oct", "k": "c2VjcmV0", "kid": "x"},
     {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "x"},
     {"kty": "EC", "crv": "P-1024", "x": "AA", "y": "AA", "kid": "x"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -104,6 +105,18 @@ def test_a_browser_that_collects_attempts_forgets_the_oldest(sqlite_world: World
             browser.get("/auth/google/login")
         carried = [name for name in browser.cookies if name.startswith("gateway-attempt-")]
     assert len(carried) == 8
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_the_cookies_of_many_long_attempts_stay_short_enough_to_send(sqlite_world: World, signed_in: bool) -> None:
+    with sqlite_world.gateway.browser() as browser:
+        if signed_in:
+            sqlite_world.sign_in(browser, "google")
+        for _ in range(20):
+            browser.get("/auth/google/login", params={"redirect_to": "/" + secrets.token_urlsafe(383)[:511]})
+        sent = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    assert sent.count("gateway-attempt-") > 2
+    assert len(sent) <= 6000
 
 
 def test_start_again_keeps_the_target(sqlite_world: World) -> None:
