@@ -6,15 +6,15 @@ from signed_in import NOW, add_account, add_session
 from sqlalchemy import select
 
 from gateway import sessions
-from gateway.accounts import SignupPolicy
+from gateway.accounts import Policy
 from gateway.db import Database
 from gateway.events import Origin
-from gateway.flows.admit import Newcomer, Terms, admit
+from gateway.flows.admit import Desk, Newcomer, Terms
 from gateway.identity import Identity
 from gateway.schema import events
 from gateway.sealing import Sealer
 
-TERMS = Terms(SignupPolicy("closed"), 1000)
+TERMS = Terms(Policy("closed"), 1000)
 
 
 async def test_a_sign_in_ends_what_an_account_has_too_much_of_and_says_so(database_url: str) -> None:
@@ -22,7 +22,7 @@ async def test_a_sign_in_ends_what_an_account_has_too_much_of_and_says_so(databa
     account_id = await add_account(database)
     held = [await add_session(database, account_id, now=NOW - 200 + n) for n in range(sessions.MOST + 1)]
     who = Newcomer(Identity("google", "https://op.example", str(account_id)), replaces=held[-1].id)
-    admission = await admit(database, Sealer([b"1" * 32]), who, TERMS, Origin(), NOW)
+    admission = await Desk(database, Sealer([b"1" * 32]), TERMS).admit(who, Origin(), NOW)
     async with database.read() as connection:
         told = select(events.c.session_id, events.c.detail).where(events.c.name == "session_ended")
         rows = {row.session_id: row.detail["reason"] for row in await connection.execute(told)}

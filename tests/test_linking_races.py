@@ -408,7 +408,7 @@ async def a_join_and_refreshes(house: House) -> Race:
     return Race(
         lambda desk: join(desk, token, Newcomer(known, replaces=elsewhere.id), ORIGIN, NOW),
         refreshing(session, elsewhere, *others),
-        lambda left, right: left.session and left.replaced == elsewhere.id and isinstance(right[0], Renewed),
+        lambda left, right: left.session and left.ended == [elsewhere.id] and isinstance(right[0], Renewed),
     )
 
 

@@ -12,7 +12,7 @@ async def outcome(w):
     C[n,k]+=1
     return r
 t.outcome=outcome
-t.ROUNDS=int(os.environ.get('R','150'))
+t.AT_ONCE=int(os.environ.get('A','6')); t.ROUNDS=int(os.environ.get('R','150'))
 def test_seq(databases, runner):
     t.settings=lambda **k: __import__('hypothesis').settings(**{**k,'max_examples':int(os.environ.get('E','40'))})
     try: t.test_one_thing_after_the_other(databases, runner)

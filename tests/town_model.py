@@ -88,7 +88,8 @@ class Model:
         del self.accounts[account]
 
     def root(self, account: uuid.UUID) -> uuid.UUID:
-        into = self.accounts[account].into
+        """What the id means today; one that is gone means itself."""
+        into = self.accounts[account].into if account in self.accounts else None
         return self.root(into) if into else account
 
 

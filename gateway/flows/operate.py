@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway import accounts, events, sessions
 from gateway.accounts import Account, LinkedIdentity, grants, invitations, merges
 from gateway.db import Database
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Overtaken
 from gateway.events import NOWHERE, Event
 from gateway.sessions import Session
 from gateway.tokens.keys import Keyring
@@ -129,10 +129,12 @@ async def delete(database: Database, account_id: uuid.UUID, now: int) -> Changed
 
 
 async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account:
-    """The account that an id means today, held until the transaction ends. NotFound."""
+    """The account that an id means today, held until the transaction ends. NotFound; Overtaken by a merge."""
     account = await accounts.hold(connection, await merges.resolve(connection, account_id))
     if account is None:
         raise NotFound("no such account")
+    if account.merged_into:
+        raise Overtaken("merged at this moment")
     return account
 
 
