@@ -125,6 +125,6 @@ def identify_for_change(parts: Parts, scope: Scope) -> Caller:
     caller = identify(parts, scope)
     if caller.by_cookie:
         same_site(parts, scope)
-    if not OWN <= set(caller.claims.scope.split(" ")):
+    if not set(caller.claims.scope.split(" ")) >= OWN:
         raise InsufficientScope("a narrowed token")
     return caller
