@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         paths = [dataclasses.replace(path, at_once=path.at_once[-1:]) for path in paths]
     with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, Stage(Path(name)) as stage:
         bare, gates = set_up(stage, {path.gate for path in paths}, arguments.postgres)
-        print(f"{report.machine()}\nRate limits are off: all the load comes from one address.\n\n{report.heading()}")
+        print(f"{report.introduction()}\n\n{report.heading()}", flush=True)
         found: list[Row] = []
         with measure.load() as drive:
             for row in measure.rows(gates, bare, paths, plan, drive):
@@ -79,10 +79,11 @@ def set_up(stage: Stage, wanted: set[str], server: str) -> tuple[Process, dict[s
     gates = {"sqlite": stage.gate("sqlite", stage.sqlite())}
     if "logging" in wanted:
         gates["logging"] = stage.gate("logging", stage.sqlite("logging"), log_level="info")
-    try:
-        gates["postgresql"] = stage.gate("postgresql", stage.postgresql(server))
-    except NoServer as error:
-        print(f"Nothing is measured on PostgreSQL: {error}", file=sys.stderr)
+    if "postgresql" in wanted:
+        try:
+            gates["postgresql"] = stage.gate("postgresql", stage.postgresql(server))
+        except NoServer as error:
+            print(f"Nothing is measured on PostgreSQL: {error}", file=sys.stderr)
     return stage.bare(), gates
 
 

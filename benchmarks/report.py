@@ -8,6 +8,7 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from .footprint import Footprint
 from .measure import Plan, Row
@@ -65,7 +66,7 @@ def show_footprints(bare: Footprint, gateway: Footprint) -> str:
     )
 
 
-def machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     model = [one for one in Path("/proc/cpuinfo").read_text().splitlines() if one.startswith("model name")]
     return {
         "processor": model[0].partition(": ")[2] if model else platform.machine(),
@@ -74,6 +75,18 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }
+
+
+def introduction() -> str:
+    found = machine()
+    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
+    return (
+        f"{found['processor']}, {found['cores']} cores, load average {found['load_average']:.1f} before the run\n"
+        f"Python {found['python']}; {packages}\n"
+        "One worker on one core; load, database and provider on another. Rate limits off: one address sends it all.\n"
+        "No access log, where the row does not say so. CPU: of the server process, per request or sign-in; "
+        "CPU ×: beside a bare request's."
+    )
 
 
 def write_json(file: Path, plan: Plan, found: list[Row], footprints: tuple[Footprint, Footprint]) -> None:

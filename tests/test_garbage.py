@@ -23,6 +23,7 @@ SECURITY = {
     *("cache-control", "cross-origin-opener-policy"),
 }
 NOT_HTTP = b"Invalid HTTP request received."  # the server's own answer to what never becomes a request
+TOO_LONG = b"HTTP/1.1 431 "  # likewise, to a head without end
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "PURGE")
 
 
@@ -278,7 +279,7 @@ def test_bytes_that_were_damaged_on_the_way_get_no_server_error(
 
 def check_any(heard: bytes) -> None:
     """Nothing at all, the server's own refusal, or answers of ours."""
-    if not heard or NOT_HTTP in heard:
+    if not heard or NOT_HTTP in heard or heard.startswith(TOO_LONG):
         assert heard.count(b"HTTP/1.1 5") == 0
         return
     first = heard.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -95,8 +95,8 @@ def test_a_slash_too_many_is_not_answered_with_the_host_header(sqlite_world: Wor
     "url", ["javascript:alert(1)", "//evil.example/x", "http://evil.example/x", "https://x.example/a#b", "\ud800"]
 )
 def test_no_end_session_page_that_is_not_https(url: str) -> None:
-    assert endpoint(url, plain=False) is None
-    assert endpoint(url, plain=True) is None
+    assert endpoint(url, plain=False, inside=False) is None
+    assert endpoint(url, plain=True, inside=True) is None
 
 
 def test_the_parts_of_the_login_step_answer_no_origin(sqlite_url: str) -> None:
