@@ -13,7 +13,7 @@ from sqlalchemy import select
 from gateway import schema
 from gateway.accounts import Policy
 from gateway.db import Database
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unavailable
 from gateway.events import Origin
 from gateway.flows.admit import Desk, Newcomer, Terms
 from gateway.identity import Identity
@@ -55,10 +55,12 @@ async def asked(desk: Desk, who: Identity, now: int = NOW, **more: Any) -> str:
 
 
 async def outcome(work: Awaitable[Any]) -> Any:
-    """What came of it; of errors only those that are an answer."""
+    """What came of it; of errors only those that are an answer to somebody."""
     try:
         return await work
     except GatewayError as error:
+        if type(error) in (GatewayError, Unavailable):
+            raise
         return error
 
 

@@ -18,12 +18,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from gateway import accounts, sessions
-from gateway.accounts import SignupPolicy
+from gateway.accounts import Policy
 from gateway.cli import gateway
 from gateway.db import Database
 from gateway.events import Origin
 from gateway.flows import operate
-from gateway.flows.admit import Newcomer, Terms, admit
+from gateway.flows.admit import Desk as Admissions
+from gateway.flows.admit import Newcomer, Terms
 from gateway.identity import Identity
 from gateway.sealing import Sealer
 from gateway.sessions.ended import EndedSessions
@@ -61,8 +62,8 @@ class Desk:
         identity = Identity("google", ISSUER, subject, email, bool(email), name=name)
 
         async def work(database: Database) -> str:
-            terms = Terms(SignupPolicy(), life)
-            admission = await admit(database, Sealer((SECRET.encode(),)), Newcomer(identity), terms, ORIGIN, at)
+            admissions = Admissions(database, Sealer((SECRET.encode(),)), Terms(Policy(linking="never"), life))
+            admission = await admissions.admit(Newcomer(identity), ORIGIN, at)
             assert admission.session
             return str(admission.session.account_id)
 
@@ -261,7 +262,8 @@ def test_delete_copes_with_sessions_that_ended_or_expired_before(desk: Desk) -> 
 async def test_an_account_with_a_living_session_cannot_just_be_removed(database_url: str) -> None:
     database = Database(database_url)
     who = Newcomer(Identity("google", ISSUER, "1"))
-    admission = await admit(database, Sealer((SECRET.encode(),)), who, Terms(SignupPolicy(), LIFE), ORIGIN, NOW)
+    admissions = Admissions(database, Sealer((SECRET.encode(),)), Terms(Policy(linking="never"), LIFE))
+    admission = await admissions.admit(who, ORIGIN, NOW)
     assert admission.session
     with pytest.raises(IntegrityError):
         async with database.write() as connection:
@@ -297,7 +299,8 @@ def test_a_running_server_learns_of_it(
 async def test_a_process_that_starts_after_the_deletion_knows_the_sessions(database_url: str) -> None:
     database = Database(database_url)
     who = Newcomer(Identity("google", ISSUER, "1"))
-    admission = await admit(database, Sealer((SECRET.encode(),)), who, Terms(SignupPolicy(), LIFE), ORIGIN, NOW)
+    admissions = Admissions(database, Sealer((SECRET.encode(),)), Terms(Policy(linking="never"), LIFE))
+    admission = await admissions.admit(who, ORIGIN, NOW)
     assert admission.session
     await operate.delete(database, admission.session.account_id, NOW)
     ended = EndedSessions(database)

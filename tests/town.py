@@ -5,6 +5,7 @@ The town remembers who has proven which identity, and in whose hands each sessio
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from gateway.flows.merge import merge, unmerge
 from gateway.housekeeping import prune
 from gateway.identity import Identity
 from gateway.sessions import Session
+from gateway.sessions.queue import Rotations
+from gateway.sessions.rotation import Outcome, Policy
+from gateway.tokens.refresh import Presented
 
 Key = tuple[str, str]  # issuer, subject
 
@@ -139,14 +143,19 @@ class Town:
     async def prune(self, desk: Desk) -> dict[str, int]:
         return await prune(desk.database, self.now)
 
-    async def whereabouts(self) -> dict[uuid.UUID, tuple[uuid.UUID, set[uuid.UUID]]]:
-        """Of each account: what its id means today, and what went into it."""
+    async def refresh(self, desk: Desk, sessions: list[Session]) -> list[Outcome]:
+        """Whoever never hears of the answer presents the same again."""
+        rotations = Rotations(desk.database, Policy(), lambda: self.now)
+        return await asyncio.gather(*(rotations.rotate(Presented(session.id, 0)) for session in sessions))
+
+    async def whereabouts(self) -> dict[uuid.UUID, tuple[uuid.UUID, set[uuid.UUID] | None]]:
+        """Of each account: what its id means today, and if that is itself, what went into it."""
+        found: dict[uuid.UUID, tuple[uuid.UUID, set[uuid.UUID] | None]] = {}
         async with self.database.read() as connection:
-            every = (await connection.execute(select(schema.accounts.c.id))).scalars().all()
-            return {
-                each: (await merges.resolve(connection, each), set(await merges.merged_from(connection, each)))
-                for each in every
-            }
+            for each in (await connection.execute(select(schema.accounts.c.id))).scalars().all():
+                root = await merges.resolve(connection, each)
+                found[each] = (root, set(await merges.merged_from(connection, each)) if root == each else None)
+        return found
 
     def reached_by_others(self, rows: list[Any], living: set[uuid.UUID]) -> list[str]:
         """Sessions that reach an account with an identity that is not their person's, or with none they have proven."""

@@ -72,6 +72,7 @@ def test_a_spent_refresh_cookie_signs_nobody_else_out(world: World) -> None:
 
 def test_signing_in_by_form_post_replaces_the_session_too(sqlite_url: str) -> None:
     with harness.world(sqlite_url, entra={"response_mode": "form_post"}) as world, world.gateway.browser() as browser:
+        world.google.next_person = world.google.people[1]
         world.sign_in(browser, "google")
         started = browser.get("/auth/microsoft/login")
         attempt = next(name for name in browser.cookies if "attempt" in name)

@@ -219,7 +219,7 @@ def test_unlinking_leaves_one_way_in_and_makes_the_other_a_newcomer(demo: Demo, 
 # The question
 
 
-@with_and_without_javascript
+@without_javascript
 def test_the_question_answered_by_joining(demo: Demo, browser: Browser) -> None:
     known, newcomer = meet_the_question(demo, browser)
     assert f"{known.email[0]}•••@example.org" in browser.text
@@ -231,7 +231,7 @@ def test_the_question_answered_by_joining(demo: Demo, browser: Browser) -> None:
     sign_in(demo, browser, "Microsoft", newcomer, finds=known)
 
 
-@with_and_without_javascript
+@without_javascript
 def test_the_question_answered_by_keeping_apart(demo: Demo, browser: Browser) -> None:
     known, newcomer = meet_the_question(demo, browser)
     browser.press("Keep a separate account")
@@ -262,7 +262,7 @@ def test_keeping_apart_by_the_keyboard_alone(demo: Demo, browser: Browser) -> No
 # Merging
 
 
-@with_and_without_javascript
+@without_javascript
 def test_merging_two_accounts_and_an_operator_who_undoes_it(demo: Demo, browser: Browser) -> None:
     first, second = meet_the_offer(demo, browser)
     absorbed = demo.account(second.email)["id"]
@@ -348,13 +348,11 @@ def violations(browser: Browser, axe: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_has_nothing_to_say_against_any_page(demo: Demo, browser: Browser, axe: str, scheme: str) -> None:
-    browser.prefer(scheme)
-    said: dict[str, list[str]] = {}
-
+def test_axe_has_nothing_to_say_against_any_page(demo: Demo, browser: Browser, axe: str) -> None:
     def look(page: str) -> None:
-        said[page] = violations(browser, axe)
+        for scheme in ("light", "dark"):
+            browser.prefer(scheme)
+            assert violations(browser, axe) == [], f"{page}, {scheme}"
 
     browser.open(f"{demo.url}/auth/login")
     look("sign-in")
@@ -372,4 +370,3 @@ def test_axe_has_nothing_to_say_against_any_page(demo: Demo, browser: Browser, a
     look("account")
     sign_out(browser)
     look("signed out")
-    assert said == dict.fromkeys(("sign-in", "error", "join", "merge", "account", "signed out"), [])
