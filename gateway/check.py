@@ -106,11 +106,15 @@ def as_finding(fault: Fault) -> Finding:
     return Finding(False, f"{place}: {fault.seen}", fault.hint)
 
 
+NOBODY = "no provider yet"
+
+
 def describe_providers(examined: Examined) -> Finding:
     assert examined.settings is not None  # noqa: S101  what cannot be read has a fault
     offered, missing = list(examined.settings.providers), examined.settings.not_configured
-    text = f"on offer: {', '.join(offered) or 'no provider yet'}"
-    return Finding(True, text + (f"; not configured: {', '.join(missing)}" if missing else ""))
+    text = f"on offer: {', '.join(offered) or NOBODY}"
+    hint = "" if offered else "Nobody can sign in: give a provider its client_id and client_secret."
+    return Finding(True, text + (f"; not configured: {', '.join(missing)}" if missing else ""), hint)
 
 
 def has_fault(examined: Examined, key: str) -> bool:
@@ -293,12 +297,14 @@ def render(report: Report, *, plain: bool) -> str:
         "\n".join((title, *columns(uris)))
         for title, uris in (
             ("Redirect URIs to register, exactly so", report.redirect_uris),
-            ("Post-logout redirect URIs to register", report.signed_out_uris),
+            ("Post-logout redirect URIs, only to sign out at the provider too", report.signed_out_uris),
         )
         if uris
     ]
     faults = sum(not finding.good for findings in report.sections.values() for finding in findings)
-    blocks.append("All is well." if not faults else "1 fault." if faults == 1 else f"{faults} faults.")
+    idle = any(NOBODY in finding.text for findings in report.sections.values() for finding in findings)
+    well = "No fault, but no provider is on offer." if idle else "All is well."
+    blocks.append(well if not faults else "1 fault." if faults == 1 else f"{faults} faults.")
     return "\n\n".join(blocks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,8 @@ from .errors import CannotStart
 from .settings import Settings, load
 from .wire import LimitedProtocol
 
+log = logging.getLogger("gateway.serve")
+
 GRACE = 20  # seconds that requests under way have at the end
 # How workers learn what their parent was told.
 CONFIG, PORT, BOARD = "LOGIN_GATEWAY_CONFIG", "LOGIN_GATEWAY_PORT", "LOGIN_GATEWAY_BOARD"
@@ -42,10 +45,18 @@ def run(config: str, host: str, port: int, workers: int) -> None:
     settings = load(config, os.environ, {"port": port})
     asyncio.run(rehearse(settings))
     with listen(host, port) as listener:
+        announce(settings, host, port)
         if workers == 1:
             Server(uvicorn.Config(create_app(settings), host=host, port=port, **options())).run([listener])
         else:
             run_workers(config, host, port, workers, listener)
+
+
+def announce(settings: Settings, host: str, port: int) -> None:
+    """Where it is, and who may be chosen there; nobody on offer is worth a warning."""
+    level = logging.INFO if settings.providers else logging.WARNING
+    fields = {"url": settings.public_url, "host": host, "port": port, "providers": list(settings.providers)}
+    log.log(level, "listening", extra={"fields": fields})
 
 
 def listen(host: str, port: int) -> socket.socket:

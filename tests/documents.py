@@ -279,13 +279,14 @@ def judge_command(line: str, tree: Tree, facts: Facts) -> Iterator[str]:
     if not words or words[0] in SPOKEN:
         return
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
-    if program.startswith("scripts/") and program not in tree.executable:
+    own = program.startswith(("scripts/", "benchmarks/"))
+    if own and program not in tree.executable:
         yield f"{program} is not there or cannot be executed"
     elif program in RUNS:
         yield from judge_options(RUNS[program], arguments, facts)
     elif program == "gateway":
         yield from judge_gateway(arguments, facts)
-    elif not program.startswith("scripts/"):
+    elif not own:
         yield f"{program} is no command that a reader is known to have"
 
 

@@ -50,11 +50,12 @@ def migrate(config: str) -> None:
 @click.command()
 @CONFIG
 @click.option("--offline", is_flag=True, help="Ask no provider.")
-def check(config: str, offline: bool) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="As for serve: shapes the default of public_url.")
+def check(config: str, offline: bool, port: int | None) -> None:
     """Name every fault of the configuration, and print the redirect URIs to register."""
     from gateway.check import check as run_checks
 
-    status, text = run_checks(config, offline, os.environ, {})
+    status, text = run_checks(config, offline, os.environ, {"port": port})
     click.echo(text)
     sys.exit(status)
 
