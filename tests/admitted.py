@@ -143,5 +143,6 @@ def merge_faults(accounts: dict[uuid.UUID, Any], merges: list[Any]) -> list[str]
     return [
         *(f"{id_} was merged {count} times" for id_, count in open_ones.items() if count > 1),
         *(f"{id_} was merged, and lives" for id_ in open_ones.keys() - tombstones.keys()),
+        *(f"{id_} is a tombstone, and disabled" for id_ in tombstones if accounts[id_].disabled_at),
         *(f"{id_} is a tombstone of another merge" for id_, where in tombstones.items() if into.get(id_) != where),
     ]

@@ -142,13 +142,15 @@ class House:
             event.remove(engine, name, hook)
 
 
-async def hold_races(house: House, prepare: Callable[[House], Awaitable[Race]]) -> None:
-    """At once a few times; then each of the two comes between when the other is about to commit, and somewhere."""
+async def hold_races(house: House, prepare: Callable[[House], Awaitable[Race]], steps: int = 0) -> None:
+    """At once a few times; then each of the two comes between when the other is about to commit, and at some step or
+    at each of the first `steps`."""
     sqlite = house.desk.database.dialect == "sqlite"  # where a transaction lets nobody come between
     for _ in range(1 if sqlite else 3):
         race = await prepare(house)
         await check(race, await at_once(house, race), "at once")
-    for at in [COMMIT] if sqlite else [COMMIT, random.randrange(1, 20)]:  # noqa: S311  no secret
+    somewhere = range(1, steps + 1) if steps else [random.randrange(1, 20)]  # noqa: S311  no secret
+    for at in [COMMIT] if sqlite else [COMMIT, *somewhere]:
         for order in (1, -1):
             race = await prepare(house)
             first, second = (race.one, race.other)[::order]

@@ -294,22 +294,25 @@ async def a_join_by_address_and_a_link(house: House) -> Race:
     )
 
 
+@pytest.mark.parametrize("prepare", [two_first_sign_ins, a_link_and_a_first_sign_in, an_unlink_and_refreshes])
+async def test_a_race_step_by_step(house: House, prepare: Callable[[House], Awaitable[Race]]) -> None:
+    """Where there is no account to hold yet, or where several sessions are held."""
+    await hold_races(house, prepare, steps=12)
+
+
 @pytest.mark.parametrize(
     "prepare",
     [
-        two_first_sign_ins,
         a_sign_in_and_disabling,
         a_sign_in_and_leaving,
         a_sign_in_and_deletion,
         a_sign_in_and_the_end_of_the_grace,
         two_links_of_one_identity,
         links_of_each_others_identities,
-        a_link_and_a_first_sign_in,
         a_link_and_refreshes,
         a_link_and_leaving,
         unlinks_of_the_last_two,
         an_unlink_and_a_sign_in,
-        an_unlink_and_refreshes,
         an_unlink_and_choosing_its_address,
         signing_out_everywhere_and_refreshes,
         joined_and_kept_apart,

@@ -197,13 +197,18 @@ async def undoing_and_the_end_of_the_grace(house: House) -> Race:
     return Race(unmerging(absorbed), pruning(), lambda left, _: isinstance(left, Merge | CannotUndo))
 
 
+@pytest.mark.parametrize("prepare", [a_merge_and_refreshes, undoing_and_refreshes])
+async def test_a_race_step_by_step(house: House, prepare: Callable[[House], Awaitable[Race]]) -> None:
+    """Where several sessions are held, some by the one and some by the other first."""
+    await hold_races(house, prepare, steps=12)
+
+
 @pytest.mark.parametrize(
     "prepare",
     [
         an_offer_taken_twice,
         crosswise_merges,
         a_chain_of_merges,
-        a_merge_and_refreshes,
         a_merge_and_a_sign_in,
         a_merge_and_a_link_to_what_it_absorbs,
         a_merge_and_an_unlink_of_its_proof,
@@ -214,7 +219,6 @@ async def undoing_and_the_end_of_the_grace(house: House) -> Race:
         a_merge_and_a_grant,
         undoing_and_an_unlink,
         undoing_and_a_sign_in,
-        undoing_and_refreshes,
         undoing_twice,
         undoing_and_the_next_merge,
         undoing_and_deletion,

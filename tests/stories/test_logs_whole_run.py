@@ -280,7 +280,7 @@ def test_a_whole_run_betrays_nothing(
     database_url: str, tmp_path: Path, running: Callable[[Site], AbstractContextManager[Command]]
 ) -> None:
     secrets = Secrets()
-    with site(database_url, tmp_path, microsoft={"response_mode": "form_post"}) as served:
+    with site(database_url, tmp_path, microsoft={"response_mode": "form_post"}, account_linking="never") as served:
         for standin in (served.google, served.microsoft):
             standin.behaviour = Behaviour(id_token_compact=secrets.keep)
         with running(served) as command:
