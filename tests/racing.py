@@ -134,7 +134,10 @@ class House:
                 steps = at
                 await_only(meanwhile())
 
-        hooks = [("before_cursor_execute", step), ("commit", partial(step, last=True))]
+        hooks: list[tuple[str, Callable[..., None]]] = [
+            ("before_cursor_execute", step),
+            ("commit", partial(step, last=True)),
+        ]
         for name, hook in hooks:
             event.listen(engine, name, hook)
         yield desk_of(self.databases[1])
@@ -221,7 +224,7 @@ def unmerging(absorbed: Session) -> Work:
 
 
 def joining(token: str, proven: Identity, replaces: Session | None = None) -> Work:
-    return lambda desk: join(desk, token, Newcomer(proven, replaces=replaces and replaces.id), ORIGIN, NOW)
+    return lambda desk: join(desk, token, Newcomer(proven, replaces=replaces.id if replaces else None), ORIGIN, NOW)
 
 
 def separating(token: str) -> Work:

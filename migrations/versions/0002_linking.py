@@ -29,9 +29,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("role", sa.String(length=64), nullable=False),
         sa.Column("granted_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_grants_account_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_grants_account_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("account_id", "role", name=op.f("pk_grants")),
     )
     op.create_table(
