@@ -67,7 +67,7 @@ def test_signing_in_with_google_and_then_with_microsoft(demo: str, browser: Brow
     browser.await_heading("You are signed out")
     browser.press("Sign in again")
     browser.await_heading("Sign in")
-    sign_in(browser, demo, "Microsoft", "Ada Lovelace")
+    sign_in(browser, demo, "Microsoft", "Margaret Hamilton")
     assert "Signed in with Microsoft" in browser.text
 
 
