@@ -58,6 +58,9 @@ return faint
 """
 
 
+CALM = {"name": "prefers-reduced-motion", "value": "reduce"}  # or colours are measured half-way
+
+
 class Browser:
     """What a person can do: look, press what is named, type, and go by the keyboard alone."""
 
@@ -144,7 +147,7 @@ class Browser:
         self.tell("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, scheme: str) -> None:
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}, CALM])
 
     def without_javascript(self) -> None:
         self.tell("Emulation.setScriptExecutionDisabled", value=True)
