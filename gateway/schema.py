@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 # The migration this page agrees with; compared at start without loading Alembic, and by a test with the migrations.
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -112,6 +112,7 @@ sessions = Table(
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL"), index=True),
     Column("identity_id", Uuid, ForeignKey("identities.id", ondelete="SET NULL"), index=True),
     Column("client_id", Text, nullable=False),  # "gateway" for the browser session
+    Column("parent_id", Uuid),  # the browser session an application's was granted from; no key, it may be gone
     Column("provider", String(32), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("auth_time", BigInteger, nullable=False),
@@ -130,6 +131,12 @@ sessions = Table(
     Column("ended_at", BigInteger),
     Column("end_reason", String(32)),
     CheckConstraint("account_id IS NOT NULL OR ended_at IS NOT NULL", name="owned"),
+    Index(
+        "ix_sessions_parent_id",
+        "parent_id",
+        postgresql_where=text("parent_id IS NOT NULL"),
+        sqlite_where=text("parent_id IS NOT NULL"),
+    ),
     Index(
         "ix_sessions_ended_at",
         "ended_at",
@@ -158,6 +165,7 @@ signing_keys = Table(
     "signing_keys",
     metadata,
     Column("kid", String(64), primary_key=True),
+    Column("family", String(16), nullable=False, server_default="access"),  # keys that follow each other
     Column("alg", String(16), nullable=False),
     Column("state", String(16), nullable=False),  # next, current, previous
     Column("public", JSON, nullable=False),
@@ -166,12 +174,45 @@ signing_keys = Table(
     Column("activated_at", BigInteger),
     Column("retire_at", BigInteger),  # when its last token is dead
     Index(
-        "uq_signing_keys_state",
+        "uq_signing_keys_family_state",
+        "family",
         "state",
         unique=True,
         postgresql_where=text("state <> 'previous'"),
         sqlite_where=text("state <> 'previous'"),
     ),
+)
+
+# What a person has agreed that an application may have; only for applications that ask.
+consents = Table(
+    "consents",
+    metadata,
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("client_id", String(64), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("granted_at", BigInteger, nullable=False),
+)
+
+# Ended sessions that applications still have to be told of, by back-channel logout; gone once they know.
+logouts = Table(
+    "logouts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("client_id", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sid", String(64), nullable=False),  # as the application knows the session
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False, index=True),  # when to try, or to try again
+    Column("tries", SmallInteger, nullable=False),
+)
+
+# Tokens of a provider, where `store_tokens` asks to keep them.
+provider_tokens = Table(
+    "provider_tokens",
+    metadata,
+    Column("identity_id", Uuid, ForeignKey("identities.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
 )
 
 # What a person has proven and still has to answer for: to join an account, to merge two. Taken once.
