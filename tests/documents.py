@@ -125,6 +125,7 @@ def gather_facts() -> Facts:
         settings={
             "gateway": frozenset(keys.GATEWAY),
             "providers": frozenset(keys.PROVIDER),
+            "apps": frozenset(keys.APP),
             "roles": frozenset(keys.ROLE),
         },
         version=gateway.__version__,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConfigurationError, Fault
 from gateway.settings import Settings, build, load
-from gateway.settings.keys import GATEWAY, PROVIDER, ROLE
+from gateway.settings.keys import APP, GATEWAY, PROVIDER, ROLE
 
 CORP = """
 [providers.corp]
@@ -55,8 +55,7 @@ def fault(folder: Path, text: str, environ: Mapping[str, str] | None = None, **f
         ("providers = []", {}, "providers", "", "[providers.<name>]"),
         ("[providers]\ncorp = 3", {"GATEWAY_PROVIDERS__CORP__ENABLED": "no"}, "providers.corp", "", "table"),
         ("[roles]\nrole = 'a'", {}, "roles", "", "[[roles]]"),
-        ("[apps.shop]\ntype = 'web'", {}, "apps.shop", "", "not served by this version"),
-        ("apps = 1", {}, "apps", "", "not served by this version"),
+        ("apps = 1", {}, "apps", "", "Write a table: [apps.<client_id>]"),
         ("", {"GATEWAY_PUBLIC_ULR": "x"}, "gateway", "public_ulr", "GATEWAY_PUBLIC_URL"),
         (
             CORP,
@@ -260,7 +259,7 @@ DOCUMENTS = st.fixed_dictionaries(
         )
         | VALUES,
         "roles": st.lists(tables(ROLE) | VALUES) | VALUES,
-        "apps": VALUES,
+        "apps": st.dictionaries(st.sampled_from(["shop", "gateway"]) | st.text(), tables(APP) | VALUES) | VALUES,
         "other": VALUES,
     },
 )

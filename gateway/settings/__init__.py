@@ -2,10 +2,11 @@
 
 from .keys import RESERVED_NAMES
 from .load import Examined, build, examine, load
-from .model import ClientAuth, EmailTrust, Network, ProviderSettings, RoleRule, Secret, Settings
+from .model import AppSettings, ClientAuth, EmailTrust, Network, ProviderSettings, RoleRule, Secret, Settings
 
 __all__ = [
     "RESERVED_NAMES",
+    "AppSettings",
     "ClientAuth",
     "EmailTrust",
     "Examined",

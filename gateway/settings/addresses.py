@@ -17,6 +17,7 @@ PATH = re.compile(r"(?:/(?!/|\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-
 PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EMAIL = re.compile(r"[^@\s,]{1,64}@([^@\s]+)")
+OWN_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/(?!/)[A-Za-z0-9._~/-]*")  # com.example.app:/return
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TENANT = "{tenantid}"  # what stands for the tenant in a Microsoft issuer
 
@@ -166,6 +167,22 @@ def redirect_prefix(value: object) -> str:
     if "%" in address.path:
         raise Unfit("Write the prefix without % escapes.")
     return address.origin + address.path
+
+
+def return_uri(value: object) -> str:
+    """Where an application has its people return to, exactly as given (RFC 9700 section 2.1, RFC 8252 section 7):
+    https, http on loopback, or a scheme of its own with a dot in it."""
+    given = text(value)
+    if OWN_SCHEME.fullmatch(given):
+        return given
+    address = secure(given)
+    if address.fragment or given.endswith("#"):
+        raise Unfit("Leave out what follows #.")
+    if address.path == "" and not address.query:
+        raise Unfit(f"Write the path too, if only a slash: {given}/")
+    if not given.startswith(address.origin):
+        raise Unfit(f"Write scheme and host as a browser does: {address.origin}{address.path}")
+    return given
 
 
 def redirect_target(value: object) -> str:

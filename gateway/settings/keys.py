@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import addresses as at
 from . import parse as a
-from .secret_files import secret_key
+from .secret_files import secret_hash, secret_key
 
 # What follows /auth/ in the gateway's own addresses, now or in a later version: no provider can be called so.
 # fmt: off
@@ -113,6 +113,25 @@ PROVIDER = table(
         Key("store_tokens", a.flag),
         Key("enabled", a.flag),
         Key("optional", a.flag),
+    )
+)
+
+APP = table(
+    (
+        Key("type", a.choice("web", "spa", "native", "service")),
+        Key("label", a.text),
+        Key("redirect_uris", a.listing(at.return_uri)),
+        Key("post_logout_redirect_uris", a.listing(at.return_uri)),
+        Key("client_secret", a.verbatim, secret=True),
+        Key("client_secret_file", a.text, path=True),
+        Key("client_secret_hash", secret_hash, secret=True),
+        Key("public_key_file", a.text, path=True),
+        Key("scopes", a.listing(scope)),
+        Key("audience", a.text),
+        Key("providers", a.listing(provider_name)),
+        Key("backchannel_logout_url", at.document_url),
+        Key("id_token_alg", a.choice("ES256", "RS256")),
+        Key("consent", a.flag),
     )
 )
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from gateway.errors import ConfigurationError, Fault
 
+from .app_tables import make_app
 from .general import DEFAULT_PORT, complete, find_keys, judge
-from .keys import GATEWAY, PROVIDER, ROLE, Key
+from .keys import APP, GATEWAY, PROVIDER, ROLE, Key
 from .model import ProviderSettings, Settings
 from .parse import Unfit, describe, suggest
 from .provider_tables import is_left_out, make_provider
@@ -25,7 +26,12 @@ from .read import Document, Environment, Given, read_environment, read_file
 from .roles import make_rule
 from .tables import Table, describe_key
 
-TABLES = ("gateway", "providers", "roles")
+FORMS = {
+    "gateway": "[gateway]",
+    "providers": "[providers.<name>]",
+    "apps": "[apps.<client_id>]",
+    "roles": "[[roles]]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +95,20 @@ def examine_document(
     made = {name: make_provider(table, name) for name, table in providers.items()}
     roles = role_tables(document, environ)
     rules = [make_rule(table, providers) for table in roles]
+    apps = app_tables(document, environ)
+    applications = [make_app(table, client_id, providers) for client_id, table in apps.items()]
     complete(general, port)
     judge(general)
 
     elsewhere = [*variables.faults, *misplaced(document)]
-    elsewhere += [fault for table in (*providers.values(), *roles) for fault in table.faults]
+    elsewhere += [fault for table in (*providers.values(), *apps.values(), *roles) for fault in table.faults]
     keys = find_keys(general, make=make_keys and not elsewhere)
     declared = {name: provider for name, provider in made.items() if provider and provider.enabled}
     settings = Settings(
         **{**general.values, "secret_keys": keys},
         providers={name: provider for name, provider in declared.items() if provider.client_id},
         not_configured=tuple(name for name, table in providers.items() if is_left_out(table)),
+        apps={app.client_id: app for app in applications if app},
         roles=tuple(rule for rule in rules if rule),
     )
     return Examined(settings, declared, (*general.faults, *elsewhere))
@@ -109,18 +118,15 @@ def misplaced(document: Document) -> list[Fault]:
     """Tables and keys at the top of the file that do not belong there."""
     faults = []
     for name, value in document.tables.items():
-        if name == "apps":
-            apps = value if isinstance(value, Mapping) and value else {"": None}
-            hint = "Applications are not served by this version: remove the table."
-            faults += [Fault(document.where, f"apps.{app}".rstrip("."), "", "not served", hint) for app in apps]
-        elif name in GATEWAY:
+        if name in GATEWAY:
             faults.append(Fault(document.where, "", name, "outside a table", "It belongs under [gateway]."))
-        elif name not in TABLES:
-            hint = f"The tables are [gateway], [providers.<name>] and [[roles]].{suggest(name, TABLES)}"
+        elif name not in FORMS:
+            hint = (
+                f"The tables are [gateway], [providers.<name>], [apps.<client_id>] and [[roles]].{suggest(name, FORMS)}"
+            )
             faults.append(Fault(document.where, "", describe_key(name), "unknown", hint))
         elif not isinstance(value, list if name == "roles" else Mapping):
-            form = "[[roles]]" if name == "roles" else f"[{name}]" if name == "gateway" else "[providers.<name>]"
-            faults.append(Fault(document.where, name, "", describe(value), f"Write a table: {form}"))
+            faults.append(Fault(document.where, name, "", describe(value), f"Write a table: {FORMS[name]}"))
     return faults
 
 
@@ -153,6 +159,14 @@ def provider_tables(document: Document, variables: Environment, environ: Mapping
         title, extra = f"providers.{describe_key(name)}", variables.providers.get(name, {})
         tables[name] = parsed(title, document, found.get(name, {}), extra, PROVIDER, environ)
     return tables
+
+
+def app_tables(document: Document, environ: Mapping[str, str]) -> dict[str, Table]:
+    found = section(document, "apps")
+    return {
+        client_id: parsed(f"apps.{describe_key(client_id)}", document, table, {}, APP, environ)
+        for client_id, table in found.items()
+    }
 
 
 def parsed(

@@ -70,6 +70,26 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """One `[apps.<client_id>]`: an application people sign in to, or a service with tokens of its own."""
+
+    client_id: str
+    type: Literal["web", "spa", "native", "service"]
+    label: str  # what people are shown
+    redirect_uris: tuple[str, ...] = ()  # exact; the port of a loopback one varies for `native`
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    client_secret: Secret | None = None
+    client_secret_hash: bytes | None = field(default=None, repr=False)  # SHA-256 of the secret
+    public_key: str | None = None  # PEM, for private_key_jwt
+    scopes: tuple[str, ...] = ("openid", "profile", "email", "offline_access")  # what it may ask for
+    audience: str | None = None  # of its access tokens; None: the gateway's `audience`
+    providers: tuple[str, ...] = ()  # names; empty: all
+    backchannel_logout_url: str | None = None
+    id_token_alg: Literal["ES256", "RS256"] = "ES256"  # noqa: S105  not a secret
+    consent: bool = False  # whether people are asked what it may have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRule:
     """One `[[roles]]`: everything given must hold for the role to be granted."""
 
@@ -83,7 +103,7 @@ class RoleRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`[gateway]` with its providers and role rules. Durations are seconds."""
+    """`[gateway]` with its providers, applications and role rules. Durations are seconds."""
 
     public_url: str  # no trailing slash; issuer of our tokens
     database_url: str = field(repr=False)
@@ -109,4 +129,5 @@ class Settings:
     access_token_alg: Literal["ES256", "EdDSA", "RS256"] = "ES256"  # noqa: S105  not a secret
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)  # offered ones, file order
     not_configured: tuple[str, ...] = ()  # optional providers without a client_id
+    apps: Mapping[str, AppSettings] = field(default_factory=dict)  # by client_id
     roles: tuple[RoleRule, ...] = ()

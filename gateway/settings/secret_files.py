@@ -33,6 +33,14 @@ def secret_key(value: object) -> bytes:
     return encoded
 
 
+def secret_hash(value: object) -> bytes:
+    """The SHA-256 of an application's secret, as `gateway apps new-secret` prints it: sha256: and 64 hex digits."""
+    found = re.fullmatch(r"sha256:([0-9a-f]{64})", value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise Unfit("Write sha256: and 64 hex digits; `gateway apps new-secret` prints secret and hash.", "no hash")
+    return bytes.fromhex(found[1])
+
+
 def read_small(path: Path) -> str:
     """A small regular file as text. OSError or ValueError when it is not one."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not hold us up
