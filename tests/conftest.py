@@ -12,10 +12,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from gateway import migrate
+from gateway import migrate, schema
 
 from harness import World
 from harness import world as make_world
@@ -66,19 +66,56 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
     return f"sqlite:///{tmp_path / 'gateway.db'}"
 
 
+@pytest.fixture(scope="session")
+def postgres_stock(postgres_template: str) -> Iterator[list[str]]:
+    """Names of migrated databases that are as good as new."""
+    stock: list[str] = []
+    yield stock
+    for name in stock:
+        sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def postgres_url(postgres_template: str) -> Iterator[str]:
-    with copied(postgres_template) as url:
-        yield url
+def postgres_url(postgres_template: str, postgres_stock: list[str]) -> Iterator[str]:
+    name = postgres_stock.pop() if postgres_stock else copy(postgres_template)
+    yield database(name)
+    if empty(name):
+        postgres_stock.append(name)
+    else:
+        sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
 def copied(template: str) -> Iterator[str]:
     """The URL of a PostgreSQL database like the template; dropped at the end."""
-    name = f"gateway_test_{uuid.uuid4().hex[:12]}"
-    sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    name = copy(template)
     yield database(name)
     sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def copy(template: str) -> str:
+    name = f"gateway_test_{uuid.uuid4().hex[:12]}"
+    sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return name
+
+
+DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
+TABLES = [table.name for table in reversed(schema.metadata.sorted_tables)]
+
+
+def empty(name: str) -> bool:
+    """Whether the database could be made as new: its schema is untouched, and nobody has it open any more."""
+    sql(DISCONNECT.format(name))
+    engine = create_engine(database(name), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            if {*inspect(connection).get_table_names()} != {*TABLES, "alembic_version"}:
+                return False
+            connection.execute(text("; ".join(f"DELETE FROM {table}" for table in TABLES)))  # noqa: S608  our own tables
+            connection.execute(text("TRUNCATE sessions; SELECT pg_stat_reset()"))  # one test looks at pages and counts
+            return connection.scalar(text("SELECT version_num FROM alembic_version")) == schema.HEAD
+    finally:
+        engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -126,9 +126,19 @@ def choose(browser: Browser, person: Someone) -> None:
     browser.press("Continue as this person")
 
 
+def open_sign_in(demo: Demo, browser: Browser) -> None:
+    """The sign-in page; a session that another process has ended is known to the gateway a moment later."""
+
+    def come() -> bool:
+        browser.open(f"{demo.url}/auth/login")
+        return browser.url.endswith("/auth/login")
+
+    browser.wait(come, "the sign-in page")
+
+
 def present(demo: Demo, browser: Browser, provider: str, person: Someone) -> None:
     """Go through a provider from the sign-in page, wherever that leads."""
-    browser.open(f"{demo.url}/auth/login")
+    open_sign_in(demo, browser)
     browser.press(f"Sign in with {provider}")
     choose(browser, person)
 
