@@ -200,7 +200,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     refresh = RefreshTokens(sealer)
     ended = EndedSessions(database, clock, token_life=settings.access_token_ttl)
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
-    issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl)
+    issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl, settings.apps)
     default = settings.default_redirect
     return Parts(
         settings=settings,

@@ -276,6 +276,11 @@ class InvalidClient(RequestFault):
     sentence = "The client is unknown or did not prove who it is."
 
 
+class UnauthorizedClient(RequestFault):
+    code = "unauthorized_client"
+    sentence = "This client may not ask for that."
+
+
 class UnsupportedGrantType(RequestFault):
     code = "unsupported_grant_type"
     sentence = "This grant type is not supported."

@@ -36,6 +36,7 @@ EventName = Literal[
     "signed_out",
     "refresh_reuse",
     "refresh_fast_forward",
+    "refresh_wrong_client",
     "account_disabled",
     "account_enabled",
     "account_deleted",

@@ -115,12 +115,12 @@ def test_labels_are_escaped() -> None:
 
 
 class Failing:
-    async def rotate(self, presented: Any) -> Any:
+    async def rotate(self, presented: Any, client_id: str) -> Any:
         raise Unavailable
 
 
 class Knowing:
-    async def rotate(self, presented: Any) -> Any:
+    async def rotate(self, presented: Any, client_id: str) -> Any:
         return Unknown()
 
 

@@ -78,3 +78,16 @@ def test_the_newest_secret_key_signs() -> None:
 
 def test_a_secret_key_that_was_removed_is_no_longer_believed() -> None:
     assert RefreshTokens(Sealer([b"2" * 32])).decode(ISSUED) is None
+
+
+def test_a_token_is_one_clients() -> None:
+    token = TOKENS.encode(SESSION, 7, "shop")
+    assert TOKENS.decode(token, "shop") == Presented(SESSION, 7)
+    assert [TOKENS.decode(token, other) for other in ("gateway", "sho", "shop2", "Shop", "")] == [None] * 5
+    assert TOKENS.decode(ISSUED, "shop") is None
+
+
+def test_whose_token_it_is_can_be_found_out() -> None:
+    token = TOKENS.encode(SESSION, 7, "shop")
+    assert TOKENS.owner(token, ["gateway", "blog", "shop"]) == ("shop", Presented(SESSION, 7))
+    assert TOKENS.owner(token, ["gateway", "blog"]) is None

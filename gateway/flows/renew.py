@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from gateway import events
+from gateway import events, sessions
 from gateway.db import Database
 from gateway.errors import InvalidGrant, InvalidScope
 from gateway.events import Event, EventName, Origin
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.rotation import FastForwarded, Outcome, Reused, Unknown
-from gateway.settings import RoleRule
+from gateway.settings import AppSettings, RoleRule
 from gateway.tokens.access import AccessGrant, AccessTokens
-from gateway.tokens.refresh import Presented, RefreshTokens
+from gateway.tokens.refresh import GATEWAY, Presented, RefreshTokens
 
 from .roles import roles_for
 
@@ -80,6 +80,7 @@ class Issuer:
     refresh: RefreshTokens
     roles: Sequence[RoleRule]
     idle_ttl: int
+    apps: Mapping[str, AppSettings] = field(default_factory=dict)
 
     def issue(self, session: Issuable, now: int, scope: str | None = None) -> Pair:
         scope = scope or session.scope
@@ -89,6 +90,7 @@ class Issuer:
             auth_time=session.auth_time,
             idp=session.provider,
             client_id=session.client_id,
+            audience=app.audience if (app := self.apps.get(session.client_id)) else None,
             scope=scope,
             roles=roles_for(session.provider, session.facts, self.roles),
             not_after=session.expires_at,
@@ -97,7 +99,7 @@ class Issuer:
         return Pair(
             access_token=self._mint(grant),
             expires_in=min(self.access.ttl, session.expires_at - now),
-            refresh_token=self.refresh.encode(session.id, session.current),
+            refresh_token=self.refresh.encode(session.id, session.current, session.client_id),
             refresh_expires_in=min(self.idle_ttl, session.expires_at - now),
             scope=scope,
             session_id=session.id,
@@ -131,7 +133,7 @@ def personal(facts: Mapping[str, Any], scopes: Sequence[str]) -> dict[str, Any]:
 class Rotates(Protocol):
     """Presents a refresh token to the database: `sessions.queue`, or somebody who watches it."""
 
-    async def rotate(self, presented: Presented) -> Outcome: ...
+    async def rotate(self, presented: Presented, client_id: str = "gateway") -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,28 +152,67 @@ class Renewal:
             raise InvalidGrant("not a refresh token of ours")
         return presented
 
-    async def renew(self, presented: Presented, origin: Origin, now: int, scope: str | None = None) -> Pair:
+    async def decode_for(self, app: AppSettings, token: str, origin: Origin, now: int) -> Presented:
+        """As `decode`, for an application. That another client's token was presented is worth an event."""
+        refresh = self.issuer.refresh
+        if presented := refresh.decode(token, app.client_id):
+            return presented
+        if stolen := refresh.owner(token, (GATEWAY, *self.issuer.apps)):
+            owner, found = stolen
+            detail = {"client": app.client_id, "owner": owner}
+            await self._record(Event("refresh_wrong_client", None, found.session_id, None, detail), origin, now)
+        raise InvalidGrant("not a refresh token of this app")
+
+    async def renew(
+        self,
+        presented: Presented,
+        origin: Origin,
+        now: int,
+        scope: str | None = None,
+        app: AppSettings | None = None,
+    ) -> Pair:
         """The next pair for a refresh token, its access token with the narrower `scope` if one is given.
 
-        InvalidGrant for a token that does not count any longer, or not again.
+        InvalidGrant for a token that does not count any longer, or not again, or whose provider the application does
+        not take any more.
         """
-        outcome = await self.rotations.rotate(presented)
+        outcome = await self.rotations.rotate(presented, app.client_id if app else GATEWAY)
         match outcome:
             case Unknown():
                 raise InvalidGrant("no such session, or it has ended")
             case Reused():
                 self.ended.add([outcome.session.id])
-                await self._record("refresh_reuse", outcome.session, origin, now)
+                await self._record(about("refresh_reuse", outcome.session), origin, now)
                 raise InvalidGrant("a refresh token was used again; its session has ended")
             case FastForwarded():
-                await self._record("refresh_fast_forward", outcome.session, origin, now)
+                await self._record(about("refresh_fast_forward", outcome.session), origin, now)
             case _:
                 pass
-        if scope and not set(scope.split(" ")) <= set(outcome.session.scope.split(" ")):
+        session = outcome.session
+        if app and app.providers and session.provider not in app.providers:
+            await self._end(session, origin, now)
+            raise InvalidGrant("the app does not take this provider any more")
+        granted = within(session.scope, app)
+        if scope and not set(scope.split(" ")) <= set(granted.split(" ")):
             raise InvalidScope("more than this session was granted")
-        return self.issuer.issue(outcome.session, now, scope)
+        return self.issuer.issue(session, now, scope or granted)
 
-    async def _record(self, name: EventName, session: Issuable, origin: Origin, now: int) -> None:
+    async def _end(self, session: Issuable, origin: Origin, now: int) -> None:
+        reason = "provider_not_allowed"
         async with self.database.write() as connection:
-            event = Event(name, session.account_id, session.id, session.provider)
+            if await sessions.end(connection, session.id, reason=reason, now=now):
+                await events.record(connection, about("session_ended", session, reason=reason), origin, now)
+        self.ended.add([session.id])
+
+    async def _record(self, event: Event, origin: Origin, now: int) -> None:
+        async with self.database.write() as connection:
             await events.record(connection, event, origin, now)
+
+
+def about(name: EventName, session: Issuable, **detail: str) -> Event:
+    return Event(name, session.account_id, session.id, session.provider, detail)
+
+
+def within(granted: str, app: AppSettings | None) -> str:
+    """What was granted, less what the application may not ask for any more."""
+    return granted if app is None else " ".join(one for one in granted.split(" ") if one in app.scopes)

@@ -120,10 +120,10 @@ class WatchedRotations:
     rotations: Rotates
     metrics: Metrics
 
-    async def rotate(self, presented: Presented) -> Outcome:
+    async def rotate(self, presented: Presented, client_id: str = "gateway") -> Outcome:
         began, outcome = perf_counter(), "unavailable"
         try:
-            answer = await self.rotations.rotate(presented)
+            answer = await self.rotations.rotate(presented, client_id)
             outcome = OUTCOMES[type(answer)]
             return answer
         finally:

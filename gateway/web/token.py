@@ -1,4 +1,4 @@
-"""Renewing over HTTP: the token endpoint's refresh grant (RFC 6749 section 6), and the browser's own renewal.
+"""Tokens over HTTP: the token endpoint (RFC 6749 section 3.2), and the browser's own renewal.
 
 Both are on the way of many requests, so they are plain ASGI: no Request object, no multipart machinery.
 """
@@ -13,14 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import InvalidClient, InvalidGrant, InvalidScope, SessionOver, UnsupportedGrantType
-from gateway.flows.admit import SCOPE
+from gateway.errors import InvalidGrant, SessionOver, UnsupportedGrantType
 from gateway.flows.renew import Pair
-from gateway.tokens.refresh import Presented
 
 from . import fields
 from .callers import browser_mark, presented, same_site
-from .origins import origin_of
+from .grants import GRANTS
+from .grants.refresh_token import renew
 from .parts import Parts, parts_of
 from .problems import answer
 
@@ -32,45 +31,11 @@ class Token:
         parts = parts_of(scope)
         body = await fields.read_body(receive, fields.LIMIT)
         asked = fields.form(scope["headers"], body)
-        response = await grant(parts, scope, asked)
+        grant = GRANTS.get(asked.one("grant_type"))
+        if grant is None:
+            raise UnsupportedGrantType()
+        response = json_response(await grant(parts, scope, asked))
         await response(scope, receive, send)
-
-
-async def grant(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
-    if asked.one("grant_type") != "refresh_token":
-        raise UnsupportedGrantType()
-    if asked.get("client_id") or any(name == b"authorization" for name, _ in scope["headers"]):
-        raise InvalidClient("no such app")
-    narrowed = narrow(asked.get("scope"))
-    pair = await renew(parts, scope, asked.one("refresh_token"), narrowed)
-    return json_response(
-        {
-            "access_token": pair.access_token,
-            "token_type": "Bearer",
-            "expires_in": pair.expires_in,
-            "refresh_token": pair.refresh_token,
-            "scope": pair.scope,
-        }
-    )
-
-
-def narrow(asked: str | None) -> str | None:
-    """The scope of this access token: what was asked, if it is within what was granted (RFC 6749 section 6)."""
-    if not asked:
-        return None
-    if not set(asked.split(" ")) <= set(SCOPE.split(" ")):
-        raise InvalidScope("more than was granted")
-    return asked
-
-
-async def renew(parts: Parts, scope: Scope, token: str, narrowed: str | None = None) -> Pair:
-    """The next pair. InvalidGrant; RateLimited for one session that renews without end."""
-    return await renew_presented(parts, scope, parts.renewal.decode(token), narrowed)
-
-
-async def renew_presented(parts: Parts, scope: Scope, presented: Presented, narrowed: str | None = None) -> Pair:
-    await parts.limiter.check("session", str(presented.session_id), parts.clock())
-    return await parts.renewal.renew(presented, origin_of(parts, scope), parts.now(), narrowed)
 
 
 class Refresh:
@@ -95,7 +60,7 @@ async def renew_browser(parts: Parts, scope: Scope) -> Pair:
     found = presented(parts, scope)
     if found is None:
         raise InvalidGrant("no refresh cookie of a session of this browser")
-    return await renew_presented(parts, scope, found)
+    return await renew(parts, scope, found)
 
 
 def session_cookies(parts: Parts, pair: Pair) -> tuple[str, ...]:

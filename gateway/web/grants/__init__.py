@@ -1,0 +1,19 @@
+"""The grant types of the token endpoint, by name. Each takes the request's fields and gives the answer's members."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.types import Scope
+
+from gateway.web.fields import Fields
+from gateway.web.parts import Parts
+
+from . import refresh_token
+
+Grant = Callable[[Parts, Scope, Fields], Awaitable[dict[str, Any]]]
+
+GRANTS: Mapping[str, Grant] = {
+    "refresh_token": refresh_token.grant,
+}
