@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +22,7 @@ from .attempts import Attempts
 from .db import Database, brief
 from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
+from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
 from .housekeeping import Chore, Housekeeping, prune
@@ -33,11 +33,15 @@ from .sessions.queue import Rotations
 from .sessions.rotation import Policy
 from .settings import Settings
 from .tokens.access import AccessTokens
+from .tokens.codes import Codes
+from .tokens.id_token import LIFETIME, IdTokens
 from .tokens.keys import Keyring, UnreadableKey
 from .tokens.refresh import RefreshTokens
 from .web import (
     account,
     assets,
+    authorize,
+    end_session,
     entrance,
     forward_auth,
     linking,
@@ -48,9 +52,11 @@ from .web import (
     problems,
     sign_in,
     token,
+    userinfo,
     well_known,
 )
 from .web.cookies import Cookies
+from .web.cors import for_browsers, return_origins
 from .web.envelope import Envelope
 from .web.front import Front, HotPaths
 from .web.limits import RateLimiter
@@ -65,25 +71,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.app")
 
 Clock = Callable[[], float]
-
-
-def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """CORS with credentials for exactly these origins, except on the steps of a sign-in (RFC 9700 section 2.6)."""
-    shared = CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_credentials=True,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["X-Request-Id", "Retry-After"],
-        max_age=600,
-    )
-
-    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        apart = scope["type"] == "http" and scope["path"].endswith(("/login", "/callback"))
-        await (app if apart else shared)(scope, receive, send)
-
-    return choose
 
 
 class Gateway:
@@ -121,7 +108,8 @@ class Gateway:
             if self._started:
                 return
             await prepare_schema(self.parts.database)
-            await prepare_keys(self.parts.keyring)
+            for keyring in self.parts.keyrings:
+                await prepare_keys(keyring)
             await self.parts.ended.start()
             self._housekeeping.start()
             self._started = True
@@ -156,6 +144,9 @@ ROUTES: Sequence[Route] = (
     *linking.routes,
     *logout.routes,
     *token.routes,
+    *authorize.routes,
+    *userinfo.routes,
+    *end_session.routes,
     *forward_auth.routes,
     *well_known.routes,
     *metrics.routes,
@@ -178,14 +169,14 @@ def create_app(
     # Starlette itself would put its own answer to unforeseen errors in front of ours.
     router = ExceptionMiddleware(Router(ROUTES, redirect_slashes=False), handlers=handlers)
     front: ASGIApp = Front(router, parts, hot_paths(parts))
-    if settings.cors_origins:
-        front = cross_origin(front, settings.cors_origins)
+    front = for_browsers(front, settings)
     surrounded = Envelope(
         front,
         public_url=settings.public_url,
         on_error=problems.last_resort,
         trusted_proxies=settings.trusted_proxies,
-        form_action={origin(provider.discovery_url) for provider in settings.providers.values()},
+        form_action={origin(provider.discovery_url) for provider in settings.providers.values()}
+        | return_origins(settings.apps.values()),
         observe=parts.metrics.answered,
     )
     return Gateway(parts, surrounded)
@@ -196,6 +187,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     database = Database(settings.database_url)
     sealer = Sealer(settings.secret_keys)
     keyring = Keyring(database, sealer, clock, settings.access_token_alg, token_life=settings.access_token_ttl)
+    for_id_tokens = id_token_keys(settings, keyring, database, sealer, clock)
     access = AccessTokens(settings.public_url, settings.audience, settings.access_token_ttl, keyring, clock)
     refresh = RefreshTokens(sealer)
     ended = EndedSessions(database, clock, token_life=settings.access_token_ttl)
@@ -212,10 +204,13 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         providers=Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport),
         attempts=Attempts(sealer),
         keyring=keyring,
+        keyrings=(keyring, *(each for each in for_id_tokens.values() if each is not keyring)),
+        id_tokens=IdTokens(settings.public_url, for_id_tokens),
         access=access,
         refresh=refresh,
         desk=Desk(database, sealer, terms_of(settings)),
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
+        redemption=Redemption(database, Codes(sealer), ended, lives_of(settings)),
         sign_out=SignOut(database, ended),
         ended=ended,
         limiter=RateLimiter(enabled=settings.rate_limits, redis_url=settings.redis_url),
@@ -228,6 +223,23 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         ),
         pages=Pages(title=urlsplit(settings.public_url).hostname or "", base=base),
     )
+
+
+def id_token_keys(
+    settings: Settings, access: Keyring, database: Database, sealer: Sealer, clock: Clock
+) -> dict[str, Keyring]:
+    """The keys for the ID tokens of applications, by algorithm: those for access tokens where that is the same."""
+    wanted = sorted({app.id_token_alg for app in settings.apps.values() if app.type != "service"})
+    return {
+        alg: access
+        if alg == settings.access_token_alg
+        else Keyring(database, sealer, clock, alg, token_life=LIFETIME, family=f"id-{alg.lower()}")
+        for alg in wanted
+    }
+
+
+def lives_of(settings: Settings) -> Lives:
+    return Lives(settings.refresh_token_max_ttl, settings.refresh_token_idle_ttl, settings.access_token_ttl)
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -247,7 +259,7 @@ def hot_paths(parts: Parts) -> HotPaths:
 def chores(parts: Parts) -> list[Chore]:
     return [
         Chore("providers", 60, parts.providers.warm),
-        Chore("keys", 2, parts.keyring.upkeep),
+        *(Chore(f"keys {keyring.family}", 2, keyring.upkeep) for keyring in parts.keyrings),
         Chore("prune", 300, lambda: prune(parts.database, parts.now())),
         *([Chore("metrics", 2, parts.metrics.post)] if parts.metrics.shared else []),
     ]

@@ -204,6 +204,12 @@ class RequestFault(GatewayError):
     sentence = "The request is malformed."
 
 
+class UnprovenApp(RequestFault):
+    """Whoever started this is not sent anywhere: the address to return to is not one of a known application."""
+
+    sentence = "The application that sent you here is not known, or wants to return to an address that is not its own."
+
+
 class UnknownProvider(RequestFault):
     code = "unknown_provider"
     status = 404

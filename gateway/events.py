@@ -34,6 +34,8 @@ EventName = Literal[
     "session_ended",
     "sessions_ended",
     "signed_out",
+    "app_signed_in",
+    "code_reuse",
     "refresh_reuse",
     "refresh_fast_forward",
     "refresh_wrong_client",

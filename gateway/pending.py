@@ -1,6 +1,7 @@
 """Pending proofs: what a person has proven already and still has to answer for. Bound to one browser, taken once.
 
 The browser holds a token in a cookie; the row holds its digest and the proof, sealed. Ten minutes, then it is nothing.
+An application's request waits in the same way while somebody signs in for it, its token in the address.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from . import schema
 from .sealing import Sealer
 
 LIFETIME = 600  # seconds
-Kind = Literal["join", "merge"]
+LIFETIMES = {"authorize": 1800}  # seconds; at the provider a person may take ten minutes more than here
+Kind = Literal["join", "merge", "authorize"]
 
 
 async def keep(connection: AsyncConnection, sealer: Sealer, kind: Kind, proof: Mapping[str, Any], now: int) -> str:
     """Keep a proof; the token that leads to it."""
     token = secrets.token_urlsafe(32)
     sealed = sealer.seal(f"pending/{kind}", json.dumps(proof).encode())
-    row = {"digest": digest(kind, token), "sealed": sealed, "expires_at": now + LIFETIME}
+    row = {"digest": digest(kind, token), "sealed": sealed, "expires_at": now + LIFETIMES.get(kind, LIFETIME)}
     await connection.execute(insert(schema.pending).values(row))
     return token
 

@@ -152,19 +152,31 @@ def sqlite_world(sqlite_url: str) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def lasting_sqlite_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with make_world(f"sqlite:///{tmp_path_factory.mktemp('lasting') / 'gateway.db'}") as made:
+def lasting_sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('lasting') / 'gateway.db'}"
+
+
+@pytest.fixture(scope="module")
+def lasting_postgres_url(postgres_template: str) -> Iterator[str]:
+    with copied(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def lasting_database_url(request: pytest.FixtureRequest) -> str:
+    """As `database_url`, but one for all tests of a module."""
+    url: str = request.getfixturevalue(f"lasting_{request.param}_url")
+    return url
+
+
+@pytest.fixture(scope="module")
+def lasting_sqlite_world(lasting_sqlite_url: str) -> Iterator[World]:
+    with make_world(lasting_sqlite_url) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def lasting_postgres_world(postgres_template: str) -> Iterator[World]:
-    with copied(postgres_template) as url, make_world(url) as made:
-        yield made
-
-
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def lasting_world(request: pytest.FixtureRequest) -> World:
+def lasting_world(lasting_database_url: str) -> Iterator[World]:
     """As `world`, but one for all tests of a module: for those that only throw things at it."""
-    made: World = request.getfixturevalue(f"lasting_{request.param}_world")
-    return made
+    with make_world(lasting_database_url) as made:
+        yield made

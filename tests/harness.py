@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -41,6 +41,7 @@ def settings_for(
     providers: Mapping[str, Mapping[str, Any]] | None = None,
     port: int = 8000,
     rules: Sequence[Mapping[str, Any]] = (),
+    apps: Mapping[str, Mapping[str, Any]] | None = None,
     **gateway: Any,
 ) -> Settings:
     """Settings as a file with these tables would give them."""
@@ -50,7 +51,7 @@ def settings_for(
         "secret_keys": [SECRET],
         "rate_limits": False,
     }
-    tables = {"gateway": defaults | gateway, "providers": dict(providers or {})}
+    tables = {"gateway": defaults | gateway, "providers": dict(providers or {}), "apps": dict(apps or {})}
     return build(tables | ({"roles": list(rules)} if rules else {}))
 
 
@@ -60,19 +61,21 @@ class Running:
     def __init__(self, app: Gateway, url: str) -> None:
         self.app = app
         self.url = url
+        self.clients = ExitStack()  # closed with the gateway, if nobody did before
 
     def browser(self, **headers: str) -> httpx2.Client:
         """A client with cookies of its own that navigates like a browser and follows nothing by itself."""
         accept = {"Accept": "text/html,*/*", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
-        return httpx2.Client(base_url=self.url, headers=accept | headers, **PLAIN)
+        return self._client(accept | headers)
 
     def api(self, **headers: str) -> httpx2.Client:
         """A client that speaks JSON and sends our own Origin."""
-        return httpx2.Client(
-            base_url=self.url,
-            headers={"Accept": "application/json", "Origin": self.url} | headers,
-            **PLAIN,
-        )
+        return self._client({"Accept": "application/json", "Origin": self.url} | headers)
+
+    def _client(self, headers: Mapping[str, str]) -> httpx2.Client:
+        client = httpx2.Client(base_url=self.url, headers=headers, **PLAIN)
+        self.clients.callback(client.close)
+        return client
 
 
 @contextmanager
@@ -81,7 +84,9 @@ def running(settings: Settings, **options: Any) -> Iterator[Running]:
     app = create_app(settings, **options)
     port = int(settings.public_url.split(":")[2].split("/")[0])
     with serving(app, port):
-        yield Running(app, settings.public_url)
+        gateway = Running(app, settings.public_url)
+        with gateway.clients:
+            yield gateway
 
 
 @contextmanager

@@ -30,8 +30,10 @@ def list_keys(config: str, as_json: bool) -> None:
     """The next, current and previous keys."""
 
     async def read(parts: Parts) -> list[dict[str, object]]:
-        await parts.keyring.reload()
-        return [{name: getattr(key, name) for name in SHOWN} for key in parts.keyring.keys.values()]
+        for keyring in parts.keyrings:
+            await keyring.reload()
+        keys = (key for keyring in parts.keyrings for key in keyring.keys.values())
+        return [{name: getattr(key, name) for name in SHOWN} for key in keys]
 
     found = with_parts(config, read)
     if as_json:

@@ -250,6 +250,8 @@ async def open_session(
         id_token=desk.sealer.seal("id-token", newcomer.id_token.encode()) if newcomer.id_token else None,
         now=now,
     )
+    if newcomer.replaces:
+        await sessions.adopt(connection, newcomer.replaces, session)
     await events.record(connection, Event("signed_in", account_id, session.id, identity.provider), origin, now)
     return Admission(session=session, ended=[one.id for one in ended])
 

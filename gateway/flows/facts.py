@@ -22,6 +22,7 @@ async def facts_of(connection: AsyncConnection, account_id: uuid.UUID) -> Mappin
         "email": account.email,
         "email_verified": account.email_verified,
         "name": account.name,
+        "picture": account.picture,
         "verified": sorted({each.email for each in identities if each.email and each.email_verified}),
         "granted": list(await grants.granted(connection, account_id)),
     }

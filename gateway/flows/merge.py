@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
-from gateway.accounts import Account, LinkedIdentity, grants, merges
+from gateway.accounts import Account, LinkedIdentity, consents, grants, merges
 from gateway.db import Database
 from gateway.errors import AttemptExpired, AttemptMismatch, CannotUndo, NotFound
 from gateway.events import NOWHERE, Event, Origin
@@ -79,6 +79,7 @@ async def move(
     ended = await sessions.end_for_account(connection, absorbed, reason="merged", now=now)
     await accounts.move_identities(connection, identities, survivor)
     roles = await grants.grant(connection, survivor, await grants.granted(connection, absorbed), now)
+    await consents.move(connection, absorbed, survivor, now)
     await accounts.change(connection, absorbed, merged_into=survivor, delete_at=None)
     await accounts.change(connection, survivor, delete_at=None)
     await merges.note(connection, absorbed, survivor, identities, roles, now)

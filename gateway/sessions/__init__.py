@@ -1,5 +1,8 @@
 """Sessions: a person signed in at one browser or application, from one sign-in until its end.
 
+An application's session, a grant, came from a browser's, its parent, and ends with it: when somebody ends that, not
+when it merely expires or is replaced.
+
 A session that has ended keeps its row for a while: processes learn of the end from it, and a late token finds out why.
 """
 
@@ -20,16 +23,21 @@ from .rotation import Verdict
 
 __all__ = [
     "Session",
+    "adopt",
+    "clear_spent_grants",
     "create",
     "end",
     "end_for_account",
     "end_for_identity",
     "end_others",
+    "exists",
     "forget",
     "get",
+    "grants_of",
     "hold",
     "list_for",
     "make_room",
+    "make_room_for_grant",
     "prune",
     "retell",
 ]
@@ -62,6 +70,7 @@ class Session:
     current: int
     ended_at: int | None
     end_reason: str | None
+    parent_id: UUID | None = None
 
 
 LAST_USED_FIRST = (sessions.c.last_used_at.desc(), sessions.c.created_at.desc(), sessions.c.id)
@@ -76,7 +85,7 @@ async def create(
     connection: AsyncConnection,
     *,
     account_id: UUID,
-    identity_id: UUID,
+    identity_id: UUID | None,
     client_id: str,
     provider: str,
     auth_time: int,
@@ -87,11 +96,13 @@ async def create(
     scope: str,
     provider_session: str | None = None,
     id_token: bytes | None = None,
+    session_id: UUID | None = None,
+    parent_id: UUID | None = None,
     now: int,
 ) -> Session:
     """A new session whose first refresh token has number 0. `facts`: what role rules look at, as JSON values."""
     session = Session(
-        id=uuid.uuid4(),
+        id=session_id or uuid.uuid4(),
         account_id=account_id,
         identity_id=identity_id,
         client_id=client_id,
@@ -109,6 +120,7 @@ async def create(
         current=0,
         ended_at=None,
         end_reason=None,
+        parent_id=parent_id,
     )
     counters = {"parent": -1, "rotated_at": now, "outcome": int(Verdict.UNKNOWN)}
     values = {name: getattr(session, name) for name in Session.__dataclass_fields__}
@@ -121,6 +133,24 @@ async def get(connection: AsyncConnection, session_id: UUID, now: int) -> Sessio
     found = await connection.execute(GET, {"session_id": session_id, "now": now})
     row = found.one_or_none()
     return None if row is None else Session(**row._mapping)
+
+
+async def exists(connection: AsyncConnection, session_id: UUID) -> bool:
+    """Whether there is such a session, also an ended one."""
+    return (await connection.execute(select(sessions.c.id).where(sessions.c.id == session_id))).first() is not None
+
+
+async def adopt(connection: AsyncConnection, parent: UUID, successor: Session) -> None:
+    """Let the grants of a browser session go on under the one that replaced it, if that is the same account's."""
+    mine = (sessions.c.parent_id == parent) & (sessions.c.account_id == successor.account_id)
+    await connection.execute(update(sessions).where(mine).values(parent_id=successor.id))
+
+
+async def clear_spent_grants(connection: AsyncConnection, parent: UUID, client_id: str, before: int) -> None:
+    """Delete grants without a refresh token whose last access token has died: used before this time (epoch seconds)."""
+    spent = (sessions.c.last_used_at < before) & ~sessions.c.scope.contains("offline_access")
+    which = (sessions.c.parent_id == parent) & (sessions.c.client_id == client_id) & spent
+    await connection.execute(delete(sessions).where(which))
 
 
 async def hold(
@@ -156,24 +186,27 @@ async def end(
     which = sessions.c.id == session_id
     if account_id is not None:
         which &= sessions.c.account_id == account_id
-    ended = await end_where(connection, which, reason, now)
-    return ended[0] if ended else None
+    ended = await end_where(connection, with_grants(which), reason, now)
+    return next((session for session in ended if session.id == session_id), None)
 
 
 async def end_others(connection: AsyncConnection, account_id: UUID, keep: UUID, *, reason: str, now: int) -> list[UUID]:
     """End the account's sessions but one; the ids of those that ended."""
-    which = (sessions.c.account_id == account_id) & (sessions.c.id != keep)
+    spared = (sessions.c.id == keep) | sessions.c.parent_id.is_not_distinct_from(keep)
+    which = (sessions.c.account_id == account_id) & ~spared
     return [session.id for session in await end_where(connection, which, reason, now)]
 
 
 async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: UUID | None, now: int) -> list[Session]:
     """End what a new session of the account does not leave room for; those that ended, each with its `end_reason`.
 
-    "replaced": the session that the browser had, whosever it was. "too_many": those used least lately, so that with
-    the new one there are MOST. One statement, for the order of the locks.
+    "replaced": the session that the browser had, whosever it was, with its grants if it was somebody else's.
+    "too_many": those used least lately, so that with the new one there are MOST, grants apart. One statement, for the
+    order of the locks.
     """
-    is_replaced = sessions.c.id == (replaces or NO_SESSION)
-    others = (sessions.c.account_id == account_id) & ~is_replaced
+    foreign_grant = (sessions.c.parent_id == (replaces or NO_SESSION)) & (sessions.c.account_id != account_id)
+    is_replaced = (sessions.c.id == (replaces or NO_SESSION)) | foreign_grant
+    others = (sessions.c.account_id == account_id) & sessions.c.parent_id.is_(None) & ~is_replaced
     surplus = select(sessions.c.id).where(others, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
     reason = case((is_replaced, "replaced"), else_="too_many")
     return await end_where(connection, is_replaced | sessions.c.id.in_(surplus), reason, now)
@@ -187,8 +220,27 @@ async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reas
 
 async def end_for_identity(connection: AsyncConnection, identity_id: UUID, *, reason: str, now: int) -> list[UUID]:
     """End the sessions that came through an identity; the ids of those that ended."""
-    which = sessions.c.identity_id == identity_id
+    which = with_grants(sessions.c.identity_id == identity_id)
     return [session.id for session in await end_where(connection, which, reason, now)]
+
+
+async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now: int) -> list[UUID]:
+    """End the grants used least lately, so that with a new one the account has MOST; the ids of those that ended."""
+    mine = (sessions.c.account_id == account_id) & sessions.c.parent_id.is_not(None)
+    surplus = select(sessions.c.id).where(mine, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
+    ended = await end_where(connection, sessions.c.id.in_(surplus), "too_many", now)
+    return [session.id for session in ended]
+
+
+async def grants_of(connection: AsyncConnection, parent: UUID, now: int) -> list[Session]:
+    """The living grants that came from a browser session."""
+    query = select(*FIELDS).where(sessions.c.parent_id == parent, *going_on(now))
+    return [Session(**row._mapping) for row in await connection.execute(query)]
+
+
+def with_grants(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """These sessions, and the grants that came from them."""
+    return which | sessions.c.parent_id.in_(select(sessions.c.id).where(which))
 
 
 async def retell(connection: AsyncConnection, account_id: UUID, told: Mapping[str, Any], now: int) -> None:

@@ -34,6 +34,8 @@ RETIRE_MARGIN = 120  # seconds after the last token's end: a process that was be
 LOOKUPS = 5  # unknown key ids that make us read at once; one more is granted each LOOKUP_INTERVAL seconds
 LOOKUP_INTERVAL = 5
 
+ACCESS = "access"  # the family of keys that sign access tokens
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,9 +64,11 @@ class Keyring:
         alg: Algorithm = "ES256",
         *,
         token_life: int = 300,
+        family: str = ACCESS,
     ) -> None:
         """`token_life`: seconds that the longest-lived token lives which these keys sign."""
-        self._stored = StoredKeys(db, sealer)
+        self._stored = StoredKeys(db, sealer, family)
+        self.family = family
         self._clock = clock
         self._alg = alg
         self._token_life = token_life

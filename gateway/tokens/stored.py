@@ -45,13 +45,15 @@ class MovedOn(Exception):
 class StoredKeys:
     """The table, private halves sealed. What cannot be reached is Unavailable; a lost race is False."""
 
-    def __init__(self, db: Database, sealer: Sealer) -> None:
+    def __init__(self, db: Database, sealer: Sealer, family: str) -> None:
         self._db = db
         self._sealer = sealer
+        self._mine = signing_keys.c.family == family
+        self._family = family
 
     async def rows(self) -> Sequence[Row[Any]]:
-        """All of them, oldest first, still sealed."""
-        query = select(signing_keys).order_by(signing_keys.c.created_at, signing_keys.c.kid)
+        """All of the family, oldest first, still sealed."""
+        query = select(signing_keys).where(self._mine).order_by(signing_keys.c.created_at, signing_keys.c.kid)
         try:
             async with self._db.read() as connection:
                 return (await connection.execute(query)).all()
@@ -101,7 +103,7 @@ class StoredKeys:
         """Delete keys that do not sign. False when there is none."""
 
         async def change(connection: AsyncConnection) -> None:
-            idle = delete(signing_keys).where(which, signing_keys.c.state != "current")
+            idle = delete(signing_keys).where(self._mine, which, signing_keys.c.state != "current")
             if (await connection.execute(idle)).rowcount == 0:
                 raise MovedOn
 
@@ -121,6 +123,7 @@ class StoredKeys:
         public = public_jwk(key, alg)
         return {
             "kid": public["kid"],
+            "family": self._family,
             "alg": alg,
             "state": state,
             "public": public,

@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from gateway import accounts, sessions
 from gateway.accounts import Account, LinkedIdentity, merges
-from gateway.errors import InvalidToken, NotFound
+from gateway.errors import InsufficientScope, InvalidToken, NotFound
 from gateway.flows import whoami
 from gateway.sessions import Session
 
-from .callers import Caller, identify, identify_for_change
+from .callers import OWN, Caller, identify, identify_for_change, identify_owner
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .rows import back_to_page
@@ -25,6 +25,8 @@ async def me(request: Request) -> Response:
     """GET /auth/me."""
     parts = parts_of(request.scope)
     caller = identify(parts, request.scope)
+    if not set(caller.claims.scope.split(" ")) >= OWN:
+        raise InsufficientScope("not the scope of a whole profile")
     found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
     account = found.account
     return JSONResponse(
@@ -81,6 +83,7 @@ def session_json(session: Session, caller: Caller) -> dict[str, Any]:
         "id": str(session.id),
         "current": session.id == caller.session_id,
         "provider": session.provider,
+        "app": None if session.parent_id is None else session.client_id,
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
         "user_agent": session.user_agent,
@@ -91,14 +94,14 @@ def session_json(session: Session, caller: Caller) -> dict[str, Any]:
 async def list_identities(request: Request) -> Response:
     """GET /auth/identities."""
     parts = parts_of(request.scope)
-    _, identities = await profile(parts, identify(parts, request.scope))
+    _, identities = await profile(parts, identify_owner(parts, request.scope))
     return JSONResponse([identity_json(identity) for identity in identities])
 
 
 async def list_sessions(request: Request) -> Response:
     """GET /auth/sessions: the living ones, last used first."""
     parts = parts_of(request.scope)
-    caller = identify(parts, request.scope)
+    caller = identify_owner(parts, request.scope)
     return JSONResponse([session_json(session, caller) for session in await own_sessions(parts, caller)])
 
 

@@ -92,6 +92,15 @@ def identify(parts: Parts, scope: Scope) -> Caller:
         raise NotSignedIn(error.cause) from error
 
 
+def identify_owner(parts: Parts, scope: Scope) -> Caller:
+    """As `identify`, but the person's own session: what an application was granted is not for looking after the
+    account. InsufficientScope."""
+    caller = identify(parts, scope)
+    if caller.claims.client_id != "gateway":
+        raise InsufficientScope("the token of an app")
+    return caller
+
+
 def bearer(authorization: str) -> str:
     """The token of a Bearer header (RFC 6750 section 2.1); any other scheme presents nothing we know."""
     scheme, _, token = authorization.partition(" ")
@@ -130,7 +139,7 @@ def same_site(parts: Parts, scope: Scope) -> None:
 def identify_for_change(parts: Parts, scope: Scope) -> Caller:
     """The caller of a request that changes something: a cookie counts only from our own pages, and a token that was
     narrowed (RFC 6749 section 6) changes nothing. CrossSite, InsufficientScope."""
-    caller = identify(parts, scope)
+    caller = identify_owner(parts, scope)
     if caller.by_cookie:
         same_site(parts, scope)
     if not set(caller.claims.scope.split(" ")) >= OWN:

@@ -18,7 +18,7 @@ from gateway.flows import own
 
 from . import fields
 from .account import own_sessions, profile
-from .callers import Caller, identify, identify_for_change, identify_recent, is_recent
+from .callers import Caller, identify_for_change, identify_owner, identify_recent, is_recent
 from .linking import confirm_href
 from .origins import origin_of
 from .pages import AccountView, ProviderButton
@@ -33,7 +33,7 @@ async def account_page(request: Request) -> Response:
     """GET /auth/account; somebody who is not signed in goes to the sign-in page and comes back."""
     parts = parts_of(request.scope)
     try:
-        caller = identify(parts, request.scope)
+        caller = identify_owner(parts, request.scope)
         account, identities = await profile(parts, caller)
     except (NotSignedIn, InvalidToken):
         query = urlencode({"redirect_to": f"{parts.base}/auth/account"})
@@ -96,7 +96,7 @@ async def change(parts: Parts, request: Request, caller: Caller, wanted: Mapping
 async def export(request: Request) -> Response:
     """GET /auth/me/export: everything we hold, as one file."""
     parts = parts_of(request.scope)
-    caller = identify(parts, request.scope)
+    caller = identify_owner(parts, request.scope)
     idle_ttl = parts.settings.refresh_token_idle_ttl
     held = await own.export(parts.database, caller.account_id, parts.now(), idle_ttl=idle_ttl)
     attachment = {"Content-Disposition": 'attachment; filename="account.json"'}

@@ -44,7 +44,18 @@ class ProviderButton:
 class SignInView:
     buttons: tuple[ProviderButton, ...]
     notice: str | None = None
-    target: str | None = None  # host the person goes on to, where it is not this site
+    target: str | None = None  # host or application the person goes on to, where it is not this site
+    cancel_href: str | None = None  # back to the application without signing in
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentView:
+    """What an application (`label`) asks for, as phrases that go on "It will be able to …"."""
+
+    label: str
+    meant: tuple[str, ...]
+    action: str
+    resume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +170,12 @@ class ErrorView:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmSignOutView:
+    """`action` and `carried`: another address than our own sign-out, and the fields it wants back."""
+
     back_href: str
     email: str | None = None
+    action: str | None = None
+    carried: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +230,9 @@ class Pages:
     def error(self, view: ErrorView) -> str:
         words = self._errors.get(view.code) or self._errors["other"]
         return self._render("error.html", view=view, words=words)
+
+    def consent(self, view: ConsentView) -> str:
+        return self._render("consent.html", view=view)
 
     def confirm_sign_out(self, view: ConfirmSignOutView) -> str:
         return self._render("confirm_sign_out.html", view=view)

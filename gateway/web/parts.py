@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.attempts import Attempts
     from gateway.db import Database
     from gateway.flows.admit import Desk
+    from gateway.flows.redeem import Redemption
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
     from gateway.providers.registry import Providers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.sessions.ended import EndedSessions
     from gateway.settings import Settings
     from gateway.tokens.access import AccessTokens
+    from gateway.tokens.id_token import IdTokens
     from gateway.tokens.keys import Keyring
     from gateway.tokens.refresh import RefreshTokens
 
@@ -43,11 +45,14 @@ class Parts:
     sealer: Sealer
     providers: Providers
     attempts: Attempts
-    keyring: Keyring
+    keyring: Keyring  # for access tokens
+    keyrings: tuple[Keyring, ...]  # that one and those for ID tokens
+    id_tokens: IdTokens
     access: AccessTokens
     refresh: RefreshTokens
     desk: Desk
     renewal: Renewal
+    redemption: Redemption
     sign_out: SignOut
     ended: EndedSessions
     limiter: RateLimiter

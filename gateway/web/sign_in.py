@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import attempts, events
 from gateway.attempts import Attempt
-from gateway.errors import AttemptMismatch, AttemptMissing, GatewayError, MethodNotAllowed, RequestFault
+from gateway.errors import AttemptMismatch, AttemptMissing, GatewayError, MethodNotAllowed, ProviderDenied, RequestFault
 from gateway.events import Event
 from gateway.flows.admit import Admission, Newcomer
 from gateway.flows.join import join
@@ -37,6 +37,7 @@ from .callers import cookies_of, presented
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
+from .resume import cancelled
 from .token import session_cookies, with_cookies
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -140,6 +141,8 @@ async def callback(request: Request) -> Response:
     except GatewayError as error:
         again = start_again(parts, provider.name, attempt)
         cleared = [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))] if attempt else []
+        if attempt and isinstance(error, ProviderDenied) and (target := cancelled(parts, attempt.redirect_to)):
+            return with_cookies(RedirectResponse(target, 303), cleared)
         return answer(request.scope, error, again=again, set_cookies=cleared)
 
 

@@ -10,10 +10,11 @@ from starlette.types import Scope
 from gateway.web.fields import Fields
 from gateway.web.parts import Parts
 
-from . import refresh_token
+from . import authorization_code, refresh_token
 
 Grant = Callable[[Parts, Scope, Fields], Awaitable[dict[str, Any]]]
 
 GRANTS: Mapping[str, Grant] = {
+    "authorization_code": authorization_code.grant,
     "refresh_token": refresh_token.grant,
 }

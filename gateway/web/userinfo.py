@@ -1,0 +1,39 @@
+"""GET and POST /auth/userinfo: who somebody is, for an application with their access token (OIDC Core section 5.3)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.errors import InsufficientScope, NotSignedIn
+from gateway.flows import whoami
+
+from .callers import Caller, bearer, header, living
+from .id_tokens import said_of
+from .parts import parts_of
+
+
+async def userinfo(request: Request) -> Response:
+    """The claims that the token's scope asks for; `sub` as in the ID token. By the Authorization header alone."""
+    parts = parts_of(request.scope)
+    authorization = header(request.scope, b"authorization")
+    if authorization is None:
+        raise NotSignedIn("no access token")
+    claims = living(parts, Caller(parts.access.verify_for_any(bearer(authorization)), by_cookie=False)).claims
+    scopes = claims.scope.split(" ")
+    if "openid" not in scopes:
+        raise InsufficientScope("a token without openid")
+    caller = Caller(claims, by_cookie=False)
+    found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
+    facts = {
+        "email": found.account.email,
+        "email_verified": found.account.email_verified,
+        "name": found.account.name,
+        "picture": found.account.picture,
+        "groups": found.session.facts.get("groups"),
+    }
+    return JSONResponse({"sub": claims.subject, **said_of(facts, scopes)})
+
+
+routes = [Route("/auth/userinfo", userinfo, methods=["GET", "POST"])]
