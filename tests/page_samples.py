@@ -11,6 +11,7 @@ from gateway.web.pages import (
     AccountView,
     ActivityRow,
     ConfirmSignOutView,
+    ConsentView,
     ErrorView,
     IdentityRow,
     JoinView,
@@ -136,6 +137,14 @@ SAMPLES = {
     "error": PAGES.error(ERROR),
     "error, nowhere to start": PAGES.error(replace(ERROR, code="not_found", again_href=None)),
     "error, hostile": PAGES.error(replace(ERROR, code=EVIL, sentence=EVIL, request_id=EVIL)),
+    "sign-in for an application": PAGES.sign_in(
+        SignInView((GOOGLE,), target="The shop", cancel_href=f"{BASE}/auth/authorize?resume=token&cancel=1")
+    ),
+    "consent": PAGES.consent(ConsentView("The shop", ("know who you are",), f"{BASE}/auth/authorize", "token")),
+    "consent, hostile": PAGES.consent(ConsentView(EVIL, (EVIL,), f"{BASE}/auth/authorize", EVIL)),
+    "confirm sign-out for an application": PAGES.confirm_sign_out(
+        ConfirmSignOutView(f"{BASE}/auth/account", None, f"{BASE}/auth/end-session", (("state", EVIL),))
+    ),
     "confirm sign-out": PAGES.confirm_sign_out(ConfirmSignOutView(f"{BASE}/auth/account", "ada@example.com")),
     "confirm sign-out, hostile": PAGES.confirm_sign_out(ConfirmSignOutView(f"{BASE}/auth/account", EVIL)),
     "signed out": PAGES.signed_out(SignedOutView(f"{BASE}/auth/login")),

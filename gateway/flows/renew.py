@@ -181,8 +181,7 @@ class Renewal:
             case Unknown():
                 raise InvalidGrant("no such session, or it has ended")
             case Reused():
-                self.ended.add([outcome.session.id])
-                await self._record(about("refresh_reuse", outcome.session), origin, now)
+                await self._end_grants(outcome.session, origin, now)
                 raise InvalidGrant("a refresh token was used again; its session has ended")
             case FastForwarded():
                 await self._record(about("refresh_fast_forward", outcome.session), origin, now)
@@ -196,6 +195,13 @@ class Renewal:
         if scope and not set(scope.split(" ")) <= set(granted.split(" ")):
             raise InvalidScope("more than this session was granted")
         return self.issuer.issue(session, now, scope or granted)
+
+    async def _end_grants(self, session: Issuable, origin: Origin, now: int) -> None:
+        """A reuse has ended the session; what it had given to applications ends as well."""
+        async with self.database.write() as connection:
+            ended = await sessions.end_grants(connection, session.id, reason="refresh_reuse", now=now)
+            await events.record(connection, about("refresh_reuse", session), origin, now)
+        self.ended.add([session.id, *ended])
 
     async def _end(self, session: Issuable, origin: Origin, now: int) -> None:
         reason = "provider_not_allowed"

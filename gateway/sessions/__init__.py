@@ -29,6 +29,7 @@ __all__ = [
     "end",
     "end_for_account",
     "end_for_identity",
+    "end_grants",
     "end_others",
     "exists",
     "forget",
@@ -236,6 +237,12 @@ async def grants_of(connection: AsyncConnection, parent: UUID, now: int) -> list
     """The living grants that came from a browser session."""
     query = select(*FIELDS).where(sessions.c.parent_id == parent, *going_on(now))
     return [Session(**row._mapping) for row in await connection.execute(query)]
+
+
+async def end_grants(connection: AsyncConnection, parent: UUID, *, reason: str, now: int) -> list[UUID]:
+    """End the grants of a browser session that has ended already; the ids of those that ended."""
+    ended = await end_where(connection, sessions.c.parent_id == parent, reason, now)
+    return [session.id for session in ended]
 
 
 def with_grants(which: ColumnElement[bool]) -> ColumnElement[bool]:
