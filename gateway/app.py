@@ -26,6 +26,7 @@ from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
 from .housekeeping import Chore, Housekeeping, prune
+from .nonces import Nonces
 from .providers.registry import Providers
 from .sealing import Sealer
 from .sessions.ended import EndedSessions
@@ -49,6 +50,7 @@ from .web import (
     metrics,
     openapi,
     owner,
+    posted,
     problems,
     sign_in,
     token,
@@ -151,6 +153,7 @@ ROUTES: Sequence[Route] = (
     *well_known.routes,
     *metrics.routes,
     *openapi.routes,
+    *posted.routes,
     *sign_in.routes,  # last: /auth/{provider}/… would shadow others
 )
 
@@ -203,6 +206,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         sealer=sealer,
         providers=Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport),
         attempts=Attempts(sealer),
+        nonces=Nonces(sealer),
         keyring=keyring,
         keyrings=(keyring, *(each for each in for_id_tokens.values() if each is not keyring)),
         id_tokens=IdTokens(settings.public_url, for_id_tokens),

@@ -170,7 +170,9 @@ class LastIdentity(Refusal):
 class AccountExists(Refusal):
     code = "account_exists"
     status = 409
-    sentence = "There is an account with this verified address already."
+    sentence = (
+        "There is an account with this verified address already. Sign in to it as before, then link this sign-in."
+    )
 
 
 class JoinMismatch(AttemptFault):

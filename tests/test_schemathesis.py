@@ -16,7 +16,17 @@ from harness import World
 
 ENDS_THE_SESSION = ["signOut", "deleteAccount", "deleteAccountForm"]
 # Parameters nobody knows are ignored (RFC 6749 section 3.1).
-TAKEN = {"Consent", "EndSession", "Grant", "ProviderAnswer", "SignOut", "JoinAnswer", "ProfileChange"}
+TAKEN = {
+    "Consent",
+    "EndSession",
+    "Grant",
+    "ProviderAnswer",
+    "SignOut",
+    "JoinAnswer",
+    "ProfileChange",
+    "PostedToken",
+    "PostedForm",
+}
 OPEN = {"Description", "Error"}  # somebody else's format; extended by the codes of each answer
 SOME = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 

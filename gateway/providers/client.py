@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -22,7 +22,6 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from gateway.errors import (
     GatewayError,
     IssuerMismatch,
-    NonceMismatch,
     ProviderError,
     ProviderFault,
     ProviderUnavailable,
@@ -35,7 +34,7 @@ from .authorize import AuthorizationRequest
 from .claims import NOTHING, to_identity
 from .client_auth import ClientAuthentication
 from .discovery import Metadata, read_metadata
-from .id_token import Verified, Verifier
+from .id_token import Verified, Verifier, digest_of, read_nonce
 from .jws import Opener
 from .kept import Clock, Kept
 from .keyset import KeySet
@@ -64,6 +63,15 @@ class Vouched:
     identity: Identity
     id_token: str | None = field(repr=False)
     end_session: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Somebody a posted ID token is about. `digest` tells the token from every other until `expires_at`."""
+
+    vouched: Vouched
+    digest: str
+    expires_at: int  # epoch seconds
 
 
 class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authlib ships no types
@@ -171,21 +179,22 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             raise ProviderUnavailable(f"{self.name}: no answer within {SIGN_IN_LIMIT:g} s") from error
         return self._vouch(metadata, token, verified, more)
 
-    async def verify_posted(self, id_token: str, *, nonce: str | None) -> Vouched:
-        """Whom an ID token is about that a browser brought; `audiences` count besides `client_id`.
+    async def verify_posted(self, id_token: str, judge_nonce: Callable[[str | None], None]) -> Posted:
+        """Whom an ID token is about that a browser or an app brought; `audiences` count besides `client_id`.
 
-        `nonce` None is only good with `id_token_nonce = "optional"`; then the caller accepts each token once.
+        `judge_nonce` is told the token's nonce, None without one, and raises NonceMismatch. The caller sees to it that
+        a token is accepted once. Otherwise raises as `finish`.
         """
-        if nonce is None and self.settings.id_token_nonce != "optional":  # noqa: S105  a setting
-            raise NonceMismatch("a nonce is required")
         try:
             async with asyncio.timeout(SIGN_IN_LIMIT):
                 metadata = await self._metadata.get()
-                verified = await self._verifier.verify_posted(id_token, metadata, nonce=nonce)
+                verified = await self._verifier.verify_posted(id_token, metadata)
         except TimeoutError as error:
             raise ProviderUnavailable(f"{self.name}: no keys within {SIGN_IN_LIMIT:g} s") from error
+        judge_nonce(read_nonce(verified.claims))
         self._rules.check_claims(verified.claims)
-        return self._vouch(metadata, id_token, verified, NOTHING)
+        vouched = self._vouch(metadata, id_token, verified, NOTHING)
+        return Posted(vouched, digest_of(id_token), self._verifier.lapses(verified))
 
     def _vouch(self, metadata: Metadata, token: str, verified: Verified, more: Mapping[str, Any]) -> Vouched:
         identity = to_identity(verified, more, self._rules)

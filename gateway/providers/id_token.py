@@ -76,13 +76,18 @@ class Verifier:
         expected = Expected(self._ours, self._parties, nonce, access_token, "direct")
         return await self._verify(token, metadata, expected)
 
-    async def verify_posted(self, token: str, metadata: Metadata, *, nonce: str | None) -> Verified:
+    async def verify_posted(self, token: str, metadata: Metadata) -> Verified:
         """An ID token that a browser brought; `audiences` count here.
 
-        NOTE: `at_hash` cannot be checked without the access token, and is not.
+        NOTE: `at_hash` cannot be checked without the access token, and the nonce is for the caller to judge.
         """
-        expected = Expected(self._parties, self._parties, nonce, None, "posted")
+        expected = Expected(self._parties, self._parties, None, None, "posted")
         return await self._verify(token, metadata, expected)
+
+    def lapses(self, verified: Verified) -> int:
+        """When a posted token can no longer be good, in epoch seconds."""
+        expires, issued = number(verified.claims, "exp"), number(verified.claims, "iat")
+        return int(min(expires, issued + MAX_AGE["posted"])) + self._leeway
 
     async def _verify(self, token: str, metadata: Metadata, expected: Expected) -> Verified:
         opened = await self._opener.open(token, types=TYPES, came=expected.came)
@@ -131,6 +136,19 @@ def number(claims: Mapping[str, Any], name: str) -> float:
     if not isfinite(seconds):
         raise InvalidIdToken(f"{name} is not a time")
     return seconds
+
+
+def digest_of(token: str) -> str:
+    """What tells one token from another: what was signed. The signature may have several spellings, it has not."""
+    return sha256(token.rpartition(".")[0].encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_nonce(claims: Mapping[str, Any]) -> str | None:
+    """The nonce a posted token carries. NonceMismatch where it is no text."""
+    nonce = claims.get("nonce")
+    if nonce is not None and not isinstance(nonce, str):
+        raise NonceMismatch("nonce is not a string")
+    return nonce
 
 
 def check_subject(value: object, name: str) -> str:

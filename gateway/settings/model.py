@@ -37,6 +37,7 @@ class ProviderSettings:
     label: str
     preset: str | None = None
     quirk: str | None = None  # module under providers/quirks, named by the preset
+    posts_from: str | None = None  # origin of a page of the provider that posts ID tokens; the preset says so
     discovery_url: str
     issuer: str  # what the document and the tokens must name; may hold `{tenantid}`
     client_id: str

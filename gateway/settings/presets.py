@@ -27,6 +27,7 @@ class Preset:
     quirk: str | None = None
     accepts: frozenset[str] = frozenset()
     end_session: bool = False
+    posts_id_tokens: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
     client_secret_refused: str | None = None
     open_tenants: tuple[str, ...] = ()

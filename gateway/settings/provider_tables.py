@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .addresses import TENANT
+from .addresses import TENANT, split
 from .keys import PROVIDER_NAME, RESERVED_NAMES
 from .model import ProviderSettings, Secret
 from .parse import describe, suggest
@@ -59,6 +59,7 @@ def make_provider(table: Table, name: str) -> ProviderSettings | None:
     if not fit or not values.get("discovery_url") or not values.get("issuer"):
         return None
     values = {"label": name.capitalize(), "client_id": "", **values, "name": name, "quirk": preset.quirk}
+    values["posts_from"] = split(values["discovery_url"]).origin if preset.posts_id_tokens else None
     if not isinstance(values.get("client_secret"), Secret):
         values["client_secret"] = None
     return ProviderSettings(**{key: value for key, value in values.items() if key in FIELDS})

@@ -7,6 +7,7 @@
 | browser | __Host-gateway-browser         | as the refresh cookie        | everything     |
 | attempt | __Host-gateway-attempt-<state> | 10 minutes                   | everything     |
 | pending | __Host-gateway-pending         | 10 minutes                   | everything     |
+| nonce   | __Host-gateway-nonce           | 10 minutes                   | everything     |
 
 On loopback http the same names without prefix and without Secure. With `cookie_domain` the access cookie is shared
 with sub-domains and so cannot be __Host-; it is __Secure- then.
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway import attempts, pending
+from gateway import attempts, nonces, pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Cookies:
     browser: str
     attempt_prefix: str
     pending: str
+    nonce: str
 
     @classmethod
     def of(cls, public_url: str, base: str, domain: str | None) -> Cookies:
@@ -49,6 +51,7 @@ class Cookies:
             browser=f"{host}gateway-browser",
             attempt_prefix=f"{host}gateway-attempt-",
             pending=f"{host}gateway-pending",
+            nonce=f"{host}gateway-nonce",
         )
 
     def set_session(
@@ -66,11 +69,11 @@ class Cookies:
 
     def set_attempt(self, state: str, packed: str, *, cross_site: bool) -> str:
         """`cross_site`: the provider answers with a form post from its own site, which Lax would not survive."""
-        same_site = "None" if cross_site and self.secure else "Lax"
+        same_site = self._cross_site if cross_site else "Lax"
         return self._cookie(self.attempt_prefix + state, packed, attempts.LIFETIME, "/", same_site=same_site)
 
     def clear_attempt(self, state: str, *, cross_site: bool) -> str:
-        same_site = "None" if cross_site and self.secure else "Lax"
+        same_site = self._cross_site if cross_site else "Lax"
         return self._cookie(self.attempt_prefix + state, "", 0, "/", same_site=same_site)
 
     def set_pending(self, token: str) -> str:
@@ -79,6 +82,17 @@ class Cookies:
 
     def clear_pending(self) -> str:
         return self._cookie(self.pending, "", 0, "/")
+
+    def set_nonce(self, packed: str) -> str:
+        """Which browser nonces were issued to. A provider's page posts from its own site, and Lax would stay behind."""
+        return self._cookie(self.nonce, packed, nonces.LIFETIME, "/", same_site=self._cross_site)
+
+    def clear_nonce(self) -> str:
+        return self._cookie(self.nonce, "", 0, "/", same_site=self._cross_site)
+
+    @property
+    def _cross_site(self) -> str:
+        return "None" if self.secure else "Lax"
 
     def attempts_in(self, cookies: Mapping[str, str]) -> Iterator[tuple[str, int]]:
         """The packed attempts that a browser carries, each with the bytes its cookie takes in a request."""

@@ -16,7 +16,8 @@ from gateway.settings import AppSettings, Settings
 from .redirects import origin
 
 EXPOSED = ["X-Request-Id", "Retry-After", "WWW-Authenticate"]
-STEPS = ("/login", "/callback", "/authorize", "/end-session")
+STEPS = ("/callback", "/authorize", "/end-session")
+ASKED_METHOD = b"access-control-request-method"
 FOR_APPS = frozenset({"/auth/token", "/auth/userinfo", "/auth/revoke"})
 REMEMBERED = 600  # seconds that a browser keeps the answer to a preflight
 
@@ -32,13 +33,21 @@ def for_browsers(app: ASGIApp, settings: Settings) -> ASGIApp:
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
         chosen = ours
         if scope["type"] == "http":
-            if scope["path"].endswith(STEPS):
+            if is_step(scope):
                 chosen = app
             elif scope["path"] in FOR_APPS and trusted.isdisjoint(map(tuple, scope["headers"])):
                 chosen = theirs
         await chosen(scope, receive, send)
 
     return choose
+
+
+def is_step(scope: Scope) -> bool:
+    """Whether a request is a step of a sign-in by redirect. One that posts an ID token to the same address is not."""
+    method, path = str(scope["method"]), str(scope["path"])
+    if method == "OPTIONS":
+        method = next((value.decode("latin-1") for name, value in scope["headers"] if name == ASKED_METHOD), method)
+    return path.endswith(STEPS) or (path.endswith("/login") and method != "POST")
 
 
 def with_cookies(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -27,7 +27,7 @@ from .problems import ERROR
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-CALLBACK = "/auth/{provider}/callback"
+LOGIN, CALLBACK = "/auth/{provider}/login", "/auth/{provider}/callback"
 FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 OUTCOMES: Mapping[type, str] = {
     Rotated: "rotated",
@@ -46,7 +46,10 @@ FAMILIES: Mapping[str, Family] = {
         Family("gateway_errors_total", "counter", ("code",), "Errors answered, by their code."),
         Family("gateway_rate_limited_total", "counter", ("bucket",), "Requests refused by a rate limit."),
         Family(
-            "gateway_sign_ins_total", "counter", ("provider", "outcome"), "Sign-ins that came back from a provider."
+            "gateway_sign_ins_total",
+            "counter",
+            ("provider", "outcome"),
+            "Sign-ins that came back from a provider, or with its ID token.",
         ),
         Family("gateway_refreshes_total", "counter", ("outcome",), "Refresh tokens presented to the database."),
         Family("gateway_refresh_database_seconds", "histogram", (), "Time a refresh waits for the database."),
@@ -70,7 +73,7 @@ class Metrics:
         self._providers = frozenset(providers)
         # The hot paths pass Starlette's routing by, and with it the template.
         self._templates = {path: path for path in ("/auth/verify", "/auth/token", "/auth/refresh")}
-        self._templates |= {f"/auth/{name}/login": "/auth/{provider}/login" for name in self._providers}
+        self._templates |= {f"/auth/{name}/login": LOGIN for name in self._providers}
 
     @property
     def shared(self) -> bool:
@@ -87,7 +90,7 @@ class Metrics:
             count("gateway_errors_total", scope.get(ERROR, "other"))
         if status == 429:
             count("gateway_rate_limited_total", bucket_for(path) or "other")
-        if template == CALLBACK:
+        if template == CALLBACK or (template == LOGIN and method == "POST"):
             self._came_back(scope, status)
 
     def _came_back(self, scope: Scope, status: int) -> None:

@@ -78,10 +78,10 @@ def operation(told: Tree, path: str, parameters: Tree) -> Tree:
     if "parameters" in told:
         made["parameters"] = [parameter(name, parameters[name]) for name in told["parameters"]]
     if body := told.get("body"):
-        kind, name = (JSON, body["json"]) if "json" in body else (FORM, body["form"])
+        kinds = ((JSON, body.get("json")), (FORM, body.get("form")))
         made["requestBody"] = {
             "required": not body.get("optional", False),
-            "content": {kind: {"schema": ref(name)}},
+            "content": {kind: {"schema": ref(name)} for kind, name in kinds if name},
         }
     if security:
         made["security"] = security

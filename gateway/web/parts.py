@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.flows.redeem import Redemption
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
+    from gateway.nonces import Nonces
     from gateway.providers.registry import Providers
     from gateway.sealing import Sealer
     from gateway.sessions.ended import EndedSessions
@@ -45,6 +46,7 @@ class Parts:
     sealer: Sealer
     providers: Providers
     attempts: Attempts
+    nonces: Nonces
     keyring: Keyring  # for access tokens
     keyrings: tuple[Keyring, ...]  # that one and those for ID tokens
     id_tokens: IdTokens

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -46,15 +47,22 @@ HTTP_FAULTS: dict[int, type[RequestFault]] = {
 }
 
 
-def answer(scope: Scope, error: GatewayError, *, again: str | None = None, set_cookies: Sequence[str] = ()) -> Response:
-    """The answer to an error. `again`: where "Start again" leads on the page."""
+def answer(
+    scope: Scope,
+    error: GatewayError,
+    *,
+    again: str | None = None,
+    set_cookies: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    """The answer to an error. `again`: where "Start again" leads on the page; `more`: what JSON says besides."""
     scope[ERROR] = error.code
     if isinstance(error, ReauthenticationRequired):
         query = urlencode({"prompt": "login", "redirect_to": f"{parts_of(scope).base}/auth/account"})
         again = f"{parts_of(scope).base}/auth/{error.provider}/login?{query}"
     level = logging.WARNING if error.status >= 500 else logging.INFO
     log.log(level, error.code, extra={"fields": {"status": error.status, "cause": error.cause}})
-    response = page(scope, error, again) if wants_page(scope) else json_answer(error)
+    response = page(scope, error, again) if wants_page(scope) else json_answer(error, more)
     for name, value in challenge(error):
         response.headers[name] = value
     for cookie in set_cookies:
@@ -62,9 +70,9 @@ def answer(scope: Scope, error: GatewayError, *, again: str | None = None, set_c
     return response
 
 
-def json_answer(error: GatewayError) -> Response:
+def json_answer(error: GatewayError, more: Mapping[str, Any] | None = None) -> Response:
     body = {"error": error.code, "error_description": error.sentence, "request_id": request_id.get()}
-    return Response(json.dumps(body), error.status, media_type="application/json")
+    return Response(json.dumps(body | dict(more or {})), error.status, media_type="application/json")
 
 
 def page(scope: Scope, error: GatewayError, again: str | None) -> Response:

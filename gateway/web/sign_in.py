@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -168,17 +169,23 @@ async def complete(
     parts: Parts, request: Request, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
 ) -> Response:
     """Claim the attempt, then believe the provider's answer as far as it proves itself."""
-    now, origin = parts.now(), origin_of(parts, request.scope)
     async with parts.database.statement() as connection:
-        await attempts.claim(connection, attempt, now)
-    try:
+        await attempts.claim(connection, attempt, parts.now())
+    async with recorded_refusal(parts, request.scope, provider):
         newcomer = await vouch(parts, request.scope, provider, attempt, answered)
+    return await conclude(parts, request.scope, provider, attempt, newcomer)
+
+
+@asynccontextmanager
+async def recorded_refusal(parts: Parts, scope: Scope, provider: ProviderClient) -> AsyncIterator[None]:
+    """A proof that does not hold leaves an event behind, and nothing else."""
+    try:
+        yield
     except GatewayError as error:
         async with parts.database.write() as connection:
             refused = Event("sign_in_refused", None, None, provider.name, {"reason": error.code})
-            await events.record(connection, refused, origin, now)
+            await events.record(connection, refused, origin_of(parts, scope), parts.now())
         raise
-    return await conclude(parts, request.scope, provider, attempt, newcomer)
 
 
 async def conclude(
@@ -188,14 +195,15 @@ async def conclude(
     now, origin = parts.now(), origin_of(parts, scope)
     match attempt.purpose:
         case "sign_in":
-            response = admitted(parts, attempt, await parts.desk.admit(newcomer, origin, now), now)
+            response = admitted(parts, attempt.redirect_to, await parts.desk.admit(newcomer, origin, now), now)
         case "link":
             session_id = asking_session(newcomer, attempt)
             linked = await link(parts.desk, session_id, newcomer.identity, origin, now)
             response = linked_response(parts, attempt, linked)
         case "join":
             admission = await join(parts.desk, attempt.bound, newcomer, origin, now)
-            response = with_cookies(admitted(parts, attempt, admission, now), [parts.cookies.clear_pending()])
+            response = admitted(parts, attempt.redirect_to, admission, now)
+            response = with_cookies(response, [parts.cookies.clear_pending()])
     return with_cookies(response, [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))])
 
 
@@ -242,14 +250,14 @@ def replaced_session(parts: Parts, scope: Scope, attempt: Attempt) -> uuid.UUID 
     return present_session(parts, scope) or (uuid.UUID(attempt.session) if attempt.session else None)
 
 
-def admitted(parts: Parts, attempt: Attempt, admission: Admission, now: int) -> Response:
+def admitted(parts: Parts, target: str, admission: Admission, now: int) -> Response:
     """303 to the target with the session's cookies, or to the question. Raises the refusal of who was not admitted."""
     if admission.refusal:
         raise admission.refusal
     if admission.question:
         response = RedirectResponse(f"{parts.base}/auth/join", 303)
         return with_cookies(response, [parts.cookies.set_pending(admission.question)])
-    return welcome(parts, admission, attempt.redirect_to, now)
+    return welcome(parts, admission, target, now)
 
 
 def welcome(parts: Parts, admission: Admission, target: str, now: int) -> Response:
@@ -265,10 +273,13 @@ def start_again(parts: Parts, provider: str, attempt: Attempt | None) -> str:
     """Where "Start again" leads: back to where this attempt began, with the same target if it is still known."""
     if attempt and attempt.purpose != "sign_in":
         return f"{parts.base}/auth/{'account' if attempt.purpose == 'link' else 'join'}"
+    return login_path(parts, provider, attempt.redirect_to if attempt else parts.redirects.default)
+
+
+def login_path(parts: Parts, provider: str, target: str) -> str:
+    """Where a sign-in by redirect begins that leads to this target."""
     path = f"{parts.base}/auth/{provider}/login"
-    if attempt is None or attempt.redirect_to == parts.redirects.default:
-        return path
-    return f"{path}?{urlencode({'redirect_to': attempt.redirect_to})}"
+    return path if target == parts.redirects.default else f"{path}?{urlencode({'redirect_to': target})}"
 
 
 def provider_of(request: Request) -> ProviderClient:

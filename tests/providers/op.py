@@ -34,6 +34,10 @@ Key = RSAKey | ECKey | OKPKey | OctKey
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
+def any_nonce(_nonce: str | None) -> None:
+    """For tests of posted tokens that are about something else."""
+
+
 class Clock:
     """Time that stands still until a test moves it."""
 

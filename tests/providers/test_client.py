@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from base64 import urlsafe_b64decode
 
 import httpx2
 import pytest
@@ -27,14 +28,18 @@ from .op import (
     NOW,
     Op,
     answering,
+    any_nonce,
     b64,
     begin,
+    ec,
     failing,
     finish,
     public,
     rsa,
     sign,
 )
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 async def test_finish_gives_the_person_of_the_id_token() -> None:
@@ -217,8 +222,8 @@ async def test_metadata_is_the_document() -> None:
 async def test_posted_token_may_be_for_a_further_audience() -> None:
     op = Op(claims={"aud": "phone", "azp": "phone"})
     client = op.client(audiences=("phone",))
-    vouched = await client.verify_posted(op.id_token(), nonce=NONCE)
-    assert vouched.identity.subject == "ada-1"
+    posted = await client.verify_posted(op.id_token(), any_nonce)
+    assert posted.vouched.identity.subject == "ada-1"
 
 
 async def test_further_audiences_do_not_count_for_a_code() -> None:
@@ -227,23 +232,52 @@ async def test_further_audiences_do_not_count_for_a_code() -> None:
         await finish(op.client(audiences=("phone",)))
 
 
-async def test_posted_token_needs_a_nonce() -> None:
+@pytest.mark.parametrize(("claims", "told"), [({}, NONCE), ({"nonce": None}, None)])
+async def test_the_caller_judges_the_nonce_of_a_posted_token(claims: dict[str, object], told: str | None) -> None:
+    heard: list[str | None] = []
+    op = Op(claims=claims)
+    await op.client().verify_posted(op.id_token(), heard.append)
+    assert heard == [told]
+
+
+async def test_nobody_is_let_in_against_the_callers_judgement() -> None:
+    def refuse(_nonce: str | None) -> None:
+        raise NonceMismatch("not mine")
+
     op = Op()
     with pytest.raises(NonceMismatch):
-        await op.client().verify_posted(op.id_token(), nonce=None)
+        await op.client().verify_posted(op.id_token(), refuse)
 
 
-async def test_posted_token_without_nonce_where_it_is_optional() -> None:
-    op = Op()
-    del op.claims["nonce"]
-    vouched = await op.client(id_token_nonce="optional").verify_posted(op.id_token(), nonce=None)
-    assert vouched.identity.subject == "ada-1"
+async def test_a_nonce_that_is_no_text_is_refused() -> None:
+    op = Op(claims={"nonce": ["one"]})
+    with pytest.raises(NonceMismatch):
+        await op.client().verify_posted(op.id_token(), any_nonce)
+
+
+async def test_another_signature_under_the_same_claims_is_the_same_token() -> None:
+    """Whoever has an ECDSA signature (r, s) can make (r, n - s) from it, which is as good."""
+    op = Op(key=ec(), keys=[public(ec(), kid="one", use="sig")], header={"alg": "ES256", "kid": "one"})
+    token, client = op.id_token(), op.client(id_token_algs=("ES256",))
+    signed, _, signature = token.rpartition(".")
+    raw = urlsafe_b64decode(signature + "==")
+    other = b64(raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32))
+    digests = {(await client.verify_posted(each, any_nonce)).digest for each in (token, f"{signed}.{other}")}
+    assert len(digests) == 1
+
+
+async def test_a_posted_token_lapses_with_its_age_or_its_end() -> None:
+    op = Op(claims={"exp": NOW + 86_400})
+    posted = await op.client().verify_posted(op.id_token(), any_nonce)
+    assert posted.expires_at == NOW + 900 + 60
+    op.claims["exp"] = NOW + 300
+    assert (await op.client().verify_posted(op.id_token(), any_nonce)).expires_at == NOW + 300 + 60
 
 
 async def test_posted_token_is_fresh() -> None:
     op = Op(claims={"iat": NOW - 1000})
     with pytest.raises(InvalidIdToken):
-        await op.client().verify_posted(op.id_token(), nonce=NONCE)
+        await op.client().verify_posted(op.id_token(), any_nonce)
 
 
 async def test_outage_after_the_documents_were_read_stops_nobody() -> None:
@@ -285,7 +319,7 @@ async def test_a_flood_of_unknown_keys_is_a_handful_of_fetches() -> None:
     async def one(number: int) -> None:
         token = sign(op.claims, rsa(1), {"alg": "RS256", "kid": f"invented-{number}"})
         with pytest.raises(InvalidIdToken):
-            await client.verify_posted(token, nonce=NONCE)
+            await client.verify_posted(token, any_nonce)
 
     for number in range(50):
         await one(number)
@@ -300,7 +334,7 @@ async def test_a_flood_of_posted_tokens_leaves_rotations_alone() -> None:
     for number in range(20):
         token = sign(op.claims, rsa(1), {"alg": "RS256", "kid": f"invented-{number}"})
         with pytest.raises(InvalidIdToken):
-            await client.verify_posted(token, nonce=NONCE)
+            await client.verify_posted(token, any_nonce)
     op.rotate("two", 1)
     assert (await finish(client)).identity.subject == "ada-1"
 

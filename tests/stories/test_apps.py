@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from shops import APPS, BYE_URI, READER_URI, SECRET, SHOP_URI, Shop
 
 from harness import World, world
+from shops import APPS, BYE_URI, READER_URI, SECRET, SHOP_URI, Shop
 
 
 class Clock:
