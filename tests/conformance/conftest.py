@@ -27,6 +27,17 @@ def conduct(sqlite_url: str) -> Iterator[Conduct]:
         yield start
 
 
+@pytest.fixture(params=["query", "form_post", "posted"])
+def everywhere(request: pytest.FixtureRequest, conduct: Conduct) -> Conduct:
+    """What concerns the ID token alone: by redirect, and once more with a token that the browser posts by itself."""
+    way = {"posted": True} if request.param == "posted" else {"response_mode": request.param}
+
+    def start(behaviour: Behaviour | None = None, **options: Any) -> Run:
+        return conduct(behaviour, **way, **options)
+
+    return start
+
+
 @pytest.fixture(params=["query", "form_post"])
 def module(request: pytest.FixtureRequest, conduct: Conduct) -> Conduct:
     """The same, once for the Basic profile and once for the Form Post profile."""

@@ -16,13 +16,13 @@ def algs(*names: str) -> Edit:
     return put(id_token_signing_alg_values_supported=list(names))
 
 
-def test_oidcc_client_test(module: Conduct) -> None:
-    run = module()
+def test_oidcc_client_test(everywhere: Conduct) -> None:
+    run = everywhere()
     assert_signed_in(run, run.sign_in())
 
 
-def test_oidcc_client_test_nonce_invalid(module: Conduct) -> None:
-    run = module(Behaviour(id_token=append("nonce")))
+def test_oidcc_client_test_nonce_invalid(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=append("nonce")))
     assert_rejected(run, run.sign_in(), "nonce_mismatch")
 
 
@@ -41,61 +41,61 @@ def test_oidcc_client_test_scope_userinfo_claims(module: Conduct) -> None:
     ]
 
 
-def test_oidcc_client_test_kid_absent_single_jwks(module: Conduct) -> None:
-    run = module(Behaviour(keys=lambda: generic_keys(rsa_keys=1, p256=1, kids=False)))
+def test_oidcc_client_test_kid_absent_single_jwks(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(keys=lambda: generic_keys(rsa_keys=1, p256=1, kids=False)))
     assert_signed_in(run, run.sign_in())
 
 
-def test_oidcc_client_test_kid_absent_multiple_jwks(module: Conduct) -> None:
+def test_oidcc_client_test_kid_absent_multiple_jwks(everywhere: Conduct) -> None:
     """The suite leaves open whether to try the candidates; we do."""
     several = generic_keys(rsa_keys=3, p256=3, secp256k1=3, ed25519=3, kids=False)
-    run = module(Behaviour(keys=lambda: several))
+    run = everywhere(Behaviour(keys=lambda: several))
     assert_signed_in(run, run.sign_in())
 
 
-def test_oidcc_client_test_missing_iat(module: Conduct) -> None:
-    run = module(Behaviour(id_token=drop("iat")))
+def test_oidcc_client_test_missing_iat(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=drop("iat")))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_missing_aud(module: Conduct) -> None:
-    run = module(Behaviour(id_token=drop("aud")))
+def test_oidcc_client_test_missing_aud(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=drop("aud")))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_invalid_aud(module: Conduct) -> None:
-    run = module(Behaviour(id_token=append("aud")))
+def test_oidcc_client_test_invalid_aud(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=append("aud")))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_invalid_aud_in_spite_of_azp(module: Conduct) -> None:
+def test_oidcc_client_test_invalid_aud_in_spite_of_azp(everywhere: Conduct) -> None:
     """Not in the suite: `azp` does not heal a foreign audience."""
-    run = module(Behaviour(id_token=put(aud=[CLIENT_ID, "another"], azp=CLIENT_ID)))
+    run = everywhere(Behaviour(id_token=put(aud=[CLIENT_ID, "another"], azp=CLIENT_ID)))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_idtoken_sig_none(module: Conduct) -> None:
-    run = module(Behaviour(id_token_compact=unsigned))
+def test_oidcc_client_test_idtoken_sig_none(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token_compact=unsigned))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_idtoken_sig_rs256(module: Conduct) -> None:
-    run = module(Behaviour(discovery=algs("RS256")))
+def test_oidcc_client_test_idtoken_sig_rs256(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(discovery=algs("RS256")))
     assert_signed_in(run, run.sign_in())
 
 
-def test_oidcc_client_test_missing_sub(module: Conduct) -> None:
-    run = module(Behaviour(id_token=drop("sub")))
+def test_oidcc_client_test_missing_sub(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=drop("sub")))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_invalid_sig_rs256(module: Conduct) -> None:
-    run = module(Behaviour(discovery=algs("RS256"), id_token_compact=break_signature))
+def test_oidcc_client_test_invalid_sig_rs256(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(discovery=algs("RS256"), id_token_compact=break_signature))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_invalid_iss(module: Conduct) -> None:
-    run = module(Behaviour(id_token=append("iss")))
+def test_oidcc_client_test_invalid_iss(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(id_token=append("iss")))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
@@ -122,32 +122,32 @@ def test_oidcc_client_test_form_post_error(conduct: Conduct) -> None:
     assert run.standin.called("token") == []
 
 
-def test_oidcc_client_test_invalid_sig_hs256(module: Conduct) -> None:
-    run = module(Behaviour(discovery=algs("HS256"), signing_alg="HS256", id_token_compact=break_signature))
+def test_oidcc_client_test_invalid_sig_hs256(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(discovery=algs("HS256"), signing_alg="HS256", id_token_compact=break_signature))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_sig_hs256(module: Conduct) -> None:
+def test_oidcc_client_test_sig_hs256(everywhere: Conduct) -> None:
     """Not in the suite: a good signature with the client's secret does not count either."""
-    run = module(Behaviour(discovery=algs("HS256"), signing_alg="HS256"))
+    run = everywhere(Behaviour(discovery=algs("HS256"), signing_alg="HS256"))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
 @pytest.mark.parametrize("pinned", ["RS256", "ES256"])
-def test_oidcc_client_test_invalid_sig_es256(module: Conduct, pinned: str) -> None:
+def test_oidcc_client_test_invalid_sig_es256(everywhere: Conduct, pinned: str) -> None:
     behaviour = Behaviour(discovery=algs("ES256"), signing_alg="ES256", id_token_compact=break_signature)
-    run = module(behaviour, id_token_algs=[pinned])
+    run = everywhere(behaviour, id_token_algs=[pinned])
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_sig_es256(module: Conduct) -> None:
+def test_oidcc_client_test_sig_es256(everywhere: Conduct) -> None:
     """Not in the suite: a good signature counts only where the algorithm is the configured one."""
-    run = module(Behaviour(discovery=algs("ES256"), signing_alg="ES256"), id_token_algs=["ES256"])
+    run = everywhere(Behaviour(discovery=algs("ES256"), signing_alg="ES256"), id_token_algs=["ES256"])
     assert_signed_in(run, run.sign_in())
 
 
-def test_oidcc_client_test_sig_es256_where_rs256_is_registered(module: Conduct) -> None:
-    run = module(Behaviour(signing_alg="ES256"))
+def test_oidcc_client_test_sig_es256_where_rs256_is_registered(everywhere: Conduct) -> None:
+    run = everywhere(Behaviour(signing_alg="ES256"))
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
@@ -166,9 +166,9 @@ def test_oidcc_client_test_invalid_athash(module: Conduct) -> None:
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_missing_athash(module: Conduct) -> None:
+def test_oidcc_client_test_missing_athash(everywhere: Conduct) -> None:
     """In the suite a hybrid module; in the code flow a token without `at_hash` is legal."""
-    run = module(Behaviour(id_token=drop("at_hash")))
+    run = everywhere(Behaviour(id_token=drop("at_hash")))
     assert_signed_in(run, run.sign_in())
 
 

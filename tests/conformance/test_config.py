@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 
-from suite import Conduct, assert_rejected, assert_signed_in
+import pytest
+from suite import Conduct, assert_nobody_came_in, assert_rejected, assert_signed_in
 
 from gateway.testing import Behaviour
 from gateway.testing.behaviour import append, put, unsigned
 from gateway.testing.keys import generic_keys
+
+by_redirect_and_posted = pytest.mark.parametrize("posted", [False, True], ids=["redirect", "posted"])
 
 
 def test_oidcc_client_test_discovery_openid_config(conduct: Conduct) -> None:
@@ -34,32 +37,49 @@ def test_oidcc_client_test_discovery_issuer_mismatch(conduct: Conduct) -> None:
     assert set(run.calls()) == {"discovery"}
 
 
+def test_a_posted_token_is_not_taken_under_another_issuer(conduct: Conduct) -> None:
+    run = conduct(Behaviour(discovery=append("issuer", "INVALID")), posted=True)
+    outcome = run.sign_in()
+    assert (outcome.response.status_code, outcome.error) == (503, "issuer_mismatch")
+    assert_nobody_came_in(run)
+
+
 def test_a_slash_more_or_less_is_the_same_issuer(conduct: Conduct) -> None:
     run = conduct(Behaviour(discovery=lambda document: {**document, "issuer": document["issuer"].rstrip("/")}))
     assert run.start().status_code == 302
 
 
-def test_oidcc_client_test_idtoken_sig_none(conduct: Conduct) -> None:
+@by_redirect_and_posted
+def test_oidcc_client_test_idtoken_sig_none(conduct: Conduct, posted: bool) -> None:
     """Also a module of the Config profile: discovery lists `none`."""
-    run = conduct(Behaviour(discovery=put(id_token_signing_alg_values_supported=["none"]), id_token_compact=unsigned))
+    run = conduct(
+        Behaviour(discovery=put(id_token_signing_alg_values_supported=["none"]), id_token_compact=unsigned),
+        posted=posted,
+    )
     assert_rejected(run, run.sign_in(), "invalid_id_token")
 
 
-def test_oidcc_client_test_signing_key_rotation_just_before_signing(conduct: Conduct) -> None:
-    run = conduct(Behaviour(rotate_before_signing=True))
+@by_redirect_and_posted
+def test_oidcc_client_test_signing_key_rotation_just_before_signing(conduct: Conduct, posted: bool) -> None:
+    run = conduct(Behaviour(rotate_before_signing=True), posted=posted)
     assert_signed_in(run, run.sign_in())
-    assert len(run.standin.called("jwks")) == 2
+    assert len(run.standin.called("jwks")) == (1 if posted else 2)  # a redirect looks at the keys when it starts
 
 
-def test_oidcc_client_test_signing_key_rotation(conduct: Conduct) -> None:
-    run = conduct()
+@by_redirect_and_posted
+def test_oidcc_client_test_signing_key_rotation(conduct: Conduct, posted: bool) -> None:
+    run = conduct(posted=posted)
     assert_signed_in(run, run.sign_in())
     run.standin.rotate_keys()
     assert run.sign_in().response.status_code == 303
-    assert len(run.standin.called("userinfo")) == len(run.standin.called("jwks")) == 2
+    assert len(run.standin.called("userinfo")) == (0 if posted else 2)
+    assert len(run.standin.called("jwks")) == 2
 
 
-def test_keys_without_names_may_change_too(conduct: Conduct) -> None:
+@by_redirect_and_posted
+def test_keys_without_names_may_change_too(conduct: Conduct, posted: bool) -> None:
     """Not in the suite: without `kid` a change shows only in a signature that no known key made."""
-    run = conduct(Behaviour(keys=lambda: generic_keys(rsa_keys=1, kids=False), rotate_before_signing=True))
+    run = conduct(
+        Behaviour(keys=lambda: generic_keys(rsa_keys=1, kids=False), rotate_before_signing=True), posted=posted
+    )
     assert_signed_in(run, run.sign_in())
