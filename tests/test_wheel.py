@@ -39,6 +39,7 @@ def test_the_package_is_complete(wheel: Path) -> None:
     assert {
         "web/templates/layout.html",
         "web/static/style.css",
+        "web/module/gateway.min.js",
         "providers/presets.toml",
         "migrations/env.py",
     } <= packed
