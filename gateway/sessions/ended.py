@@ -43,8 +43,8 @@ class EndedSessions:
     Clocks of two processes may differ by as much as a token lives: an end is looked for that far back, and remembered
     for two lives, since a token of a fast clock lives that much longer here.
 
-    The reading thread and the event loop share the two sets without a lock. Both add, nobody iterates or removes, and
-    a set does not lose additions of two threads; the generations turn by one assignment, and what is added to the
+    The reading thread and the event loop share the two sets without a lock. Both add, nobody removes, who wants all
+    copies (one step for the interpreter), and a set does not lose additions of two threads; the generations turn by one assignment, and what is added to the
     younger set meanwhile is dropped a generation later, which is soon enough.
     """
 
@@ -82,6 +82,16 @@ class EndedSessions:
     def __len__(self) -> int:
         young, old = self._ends
         return len(young) + len(old)
+
+    def version(self) -> tuple[float, int, int]:
+        """Another one whenever `all` would give another answer."""
+        young, old = self._ends
+        return self._turned_at, len(young), len(old)
+
+    def all(self) -> set[UUID]:
+        """A copy of what is remembered."""
+        young, old = self._ends
+        return young.copy() | old.copy()
 
     def trustworthy(self) -> bool:
         """Whether an end of two seconds ago would be known. If not, whoever would let somebody pass must not."""

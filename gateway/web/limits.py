@@ -90,7 +90,7 @@ def bucket_for(path: str) -> BucketName | None:
     however many ask for it, and metrics are for the networks the operator names.
     """
     match path.split("/")[1:]:
-        case ["auth", "verify", *_] | ["auth", "static", *_] | [".well-known" | "health" | "metrics", *_]:
+        case ["auth", "verify" | "static", *_] | ["auth", "revocations"] | [".well-known" | "health" | "metrics", *_]:
             return None
         case ["auth", _, "login" | "link" | "nonce"]:
             return "sign_in"
