@@ -57,7 +57,9 @@ def get(
     body = bytearray()
     try:
         with client.stream("GET", url, headers=dict(headers)) as answer:
-            for chunk in answer.iter_raw():
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise FetchFailed(f"{url} answers compressed, though that was not asked for")
+            for chunk in answer.iter_bytes():
                 body += chunk
                 if len(body) > largest or time.monotonic() > until:
                     raise FetchFailed(f"{url} answers with too much, or too slowly")

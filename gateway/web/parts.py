@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .metrics import Metrics
     from .pages import Pages
     from .redirects import Redirects
+    from .revocations import Feed
 
 KEY = "gateway.parts"
 
@@ -57,6 +58,7 @@ class Parts:
     redemption: Redemption
     sign_out: SignOut
     ended: EndedSessions
+    revocations: Feed
     limiter: RateLimiter
     metrics: Metrics
     cookies: Cookies
