@@ -6,8 +6,10 @@ Only the compact form and only asymmetric algorithms. No address or key in a hea
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -29,7 +31,7 @@ COMPACT, ENCRYPTED = 3, 5  # parts
 class Unverified:
     """A token's parts, believed by nobody yet."""
 
-    header: dict[str, Any]
+    header: Mapping[str, Any]
     claims: dict[str, Any]
     alg: str
     kid: str | None
@@ -53,7 +55,7 @@ def parse(token: str) -> Unverified:
     if len(parts) != COMPACT:
         raise InvalidToken(what_it_is(token, len(parts)))
     try:
-        header, claims = read_part(parts[0]), read_part(parts[1])
+        header, claims = read_header(parts[0]), read_part(parts[1])
         signature = urlsafe_b64decode(parts[2])
     except (ValueError, RecursionError) as error:
         raise InvalidToken("the token is not made of base64url and JSON objects") from error
@@ -86,8 +88,14 @@ def what_it_is(token: str, parts: int) -> str:
     return "this is no signed JWT in the compact form; opaque tokens cannot be checked here"
 
 
+@lru_cache(maxsize=64)
+def read_header(part: bytes) -> Mapping[str, Any]:
+    """An issuer's tokens have the same few headers."""
+    return MappingProxyType(read_part(part))
+
+
 def read_part(part: bytes) -> dict[str, Any]:
-    value = json.loads(urlsafe_b64decode(part).decode("utf-8"), object_pairs_hook=unique)
+    value = read_json(urlsafe_b64decode(part).decode("utf-8"))
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
@@ -99,6 +107,9 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member comes twice")
     return members
+
+
+read_json = json.JSONDecoder(object_pairs_hook=unique).decode  # one decoder: to make it takes as long as to use it
 
 
 def check_header(token: Unverified, algorithms: Collection[str], types: Collection[str]) -> None:

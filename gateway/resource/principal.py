@@ -31,10 +31,11 @@ class Principal:
 def frozen(value: Any) -> Any:
     """JSON that nobody can change: objects become read-only mappings, arrays become tuples."""
     if isinstance(value, dict):
-        return MappingProxyType({name: frozen(member) for name, member in value.items()})
-    if isinstance(value, list):
-        return tuple(map(frozen, value))
-    return value
+        members = {
+            name: frozen(member) if isinstance(member, dict | list) else member for name, member in value.items()
+        }
+        return MappingProxyType(members)
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def thawed(value: Any) -> Any:

@@ -43,9 +43,10 @@ class EndedSessions:
     Clocks of two processes may differ by as much as a token lives: an end is looked for that far back, and remembered
     for two lives, since a token of a fast clock lives that much longer here.
 
-    The reading thread and the event loop share the two sets without a lock. Both add, nobody removes, who wants all
-    copies (one step for the interpreter), and a set does not lose additions of two threads; the generations turn by one assignment, and what is added to the
-    younger set meanwhile is dropped a generation later, which is soon enough.
+    The reading thread and the event loop share the two sets without a lock. Both add, nobody removes, and who wants
+    all of them copies, which is one step for the interpreter; a set does not lose additions of two threads. The
+    generations turn by one assignment, and what is added to the younger set meanwhile is dropped a generation later,
+    which is soon enough.
     """
 
     def __init__(
