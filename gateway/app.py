@@ -25,6 +25,7 @@ from .flows.admit import Desk, Terms
 from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
+from .flows.tokens import TokenDesk
 from .housekeeping import Chore, Housekeeping, prune
 from .nonces import Nonces
 from .providers.registry import Providers
@@ -55,6 +56,7 @@ from .web import (
     revocations,
     sign_in,
     token,
+    token_state,
     userinfo,
     well_known,
 )
@@ -150,6 +152,7 @@ ROUTES: Sequence[Route] = (
     *authorize.routes,
     *userinfo.routes,
     *end_session.routes,
+    *token_state.routes,
     *forward_auth.routes,
     *revocations.routes,
     *well_known.routes,
@@ -218,6 +221,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         redemption=Redemption(database, Codes(sealer), ended, lives_of(settings)),
         sign_out=SignOut(database, ended),
+        tokens=TokenDesk(database, access, refresh, ended, settings.refresh_token_idle_ttl),
         ended=ended,
         revocations=revocations.Feed(ended, clock),
         limiter=RateLimiter(enabled=settings.rate_limits, redis_url=settings.redis_url),

@@ -289,6 +289,11 @@ class UnauthorizedClient(RequestFault):
     sentence = "This client may not ask for that."
 
 
+class UnsupportedTokenType(RequestFault):
+    code = "unsupported_token_type"
+    sentence = "A token of this kind cannot be revoked; it expires by itself."
+
+
 class UnsupportedGrantType(RequestFault):
     code = "unsupported_grant_type"
     sentence = "This grant type is not supported."

@@ -20,6 +20,7 @@ TAKEN = {
     "Consent",
     "EndSession",
     "Grant",
+    "AboutToken",
     "ProviderAnswer",
     "SignOut",
     "JoinAnswer",

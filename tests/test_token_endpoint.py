@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from sqlalchemy import select
 
 from gateway import schema
 
-from calling import Calling, basic, calling
+from calling import Calling, basic, calling, claims_of
 
 
 @pytest.fixture
@@ -27,11 +25,6 @@ async def events(called: Calling) -> list[tuple[str, Any]]:
     async with called.gateway.parts.database.read() as connection:
         rows = await connection.execute(select(schema.events.c.name, schema.events.c.detail))
         return [tuple(row) for row in rows]
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    claims: dict[str, Any] = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
-    return claims
 
 
 async def renew(called: Calling, token: str, client_id: str = "spa", **more: str) -> Any:

@@ -12,12 +12,12 @@ from joserfc.util import urlsafe_b64decode
 from gateway.errors import InvalidToken
 
 from . import claims
-from .claims import AccessClaims, AccessGrant
+from .claims import AccessClaims, AccessGrant, service
 from .keys import Keyring
 from .signing import Signer, header_segment
 from .stored import SigningKey
 
-__all__ = ["AccessClaims", "AccessGrant", "AccessTokens", "UnknownKey"]
+__all__ = ["AccessClaims", "AccessGrant", "AccessTokens", "UnknownKey", "service"]
 
 Clock = Callable[[], float]
 

@@ -1,4 +1,8 @@
-"""What an access token says: the grant it is made from, its claims on the wire, and reading them back (RFC 9068)."""
+"""What an access token says: the grant it is made from, its claims on the wire, and reading them back (RFC 9068).
+
+A service's token speaks of no person: its subject is `app:<client_id>`, which no account id can be, and it has no
+session, no time and no provider of a sign-in.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,15 @@ from typing import Any
 from uuid import UUID
 
 LEEWAY = 60  # seconds that the clock of another process may be ahead
+SERVICE = "app:"  # what the subject of a service begins with (RFC 9700 section 4.15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessGrant:
     """What a token is to say. The last four are said only where they are given."""
 
-    subject: str  # account id
-    session_id: UUID
+    subject: str  # account id; of a service `app:<client_id>`, and the next three are empty
+    session_id: UUID | None
     auth_time: int  # epoch seconds
     idp: str  # provider name
     client_id: str = "gateway"
@@ -37,7 +42,7 @@ class AccessClaims:
     subject: str
     audience: tuple[str, ...]
     client_id: str
-    session_id: UUID
+    session_id: UUID | None  # None: a service's token, with no auth_time (0) and no idp ("") either
     auth_time: int
     idp: str
     scope: str
@@ -63,16 +68,28 @@ def write(grant: AccessGrant, *, issuer: str, audience: str, now: int, ttl: int)
         "iat": now,
         "exp": expires_at if grant.not_after is None else min(expires_at, grant.not_after),
         "jti": secrets.token_urlsafe(16),
-        "sid": str(grant.session_id),
-        "auth_time": grant.auth_time,
-        "idp": grant.idp,
         "scope": grant.scope,
         "roles": grant.roles,
     }
+    if grant.session_id is not None:
+        claims |= {"sid": str(grant.session_id), "auth_time": grant.auth_time, "idp": grant.idp}
     for name in ("groups", "email", "email_verified", "name"):
         if (value := getattr(grant, name)) is not None:
             claims[name] = value
     return claims
+
+
+def service(client_id: str, scope: str, audience: str | None) -> AccessGrant:
+    """What the token of a service is to say."""
+    return AccessGrant(
+        subject=SERVICE + client_id,
+        session_id=None,
+        auth_time=0,
+        idp="",
+        client_id=client_id,
+        scope=scope,
+        audience=audience,
+    )
 
 
 def read(claims: object, *, issuer: str, now: float, kid: str) -> AccessClaims:
@@ -86,13 +103,15 @@ def read(claims: object, *, issuer: str, now: float, kid: str) -> AccessClaims:
     iat, exp = whole(claims, "iat"), whole(claims, "exp")
     if exp <= now or max(iat, whole(claims, "nbf", iat)) > now + LEEWAY:
         raise ValueError("not valid at this time")
+    subject, client_id = text(claims, "sub"), text(claims, "client_id")
+    alone = subject == SERVICE + client_id  # a service: nobody has signed in
     return AccessClaims(
-        subject=text(claims, "sub"),
+        subject=subject,
         audience=audiences,
-        client_id=text(claims, "client_id"),
-        session_id=UUID(text(claims, "sid")),
-        auth_time=whole(claims, "auth_time"),
-        idp=text(claims, "idp"),
+        client_id=client_id,
+        session_id=None if alone else UUID(text(claims, "sid")),
+        auth_time=0 if alone else whole(claims, "auth_time"),
+        idp="" if alone else text(claims, "idp"),
         scope=text(claims, "scope", empty=True),
         roles=strings(claims, "roles"),
         jti=text(claims, "jti"),

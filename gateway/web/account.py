@@ -22,10 +22,10 @@ from .rows import back_to_page
 
 
 async def me(request: Request) -> Response:
-    """GET /auth/me."""
+    """GET /auth/me; the token must have every scope that this tells of."""
     parts = parts_of(request.scope)
     caller = identify(parts, request.scope)
-    if not set(caller.claims.scope.split(" ")) >= OWN:
+    if not caller.has_scopes(OWN):
         raise InsufficientScope("not the scope of a whole profile")
     found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
     account = found.account

@@ -141,7 +141,7 @@ async def present_person(parts: Parts, scope: Scope) -> tuple[Person | None, tup
 def person_of(parts: Parts, token: str) -> Person:
     """InvalidToken where the token is not one of a living browser session."""
     claims = parts.access.verify(token)
-    if claims.client_id != "gateway" or parts.ended.has(claims.session_id):
+    if claims.client_id != "gateway" or claims.session_id is None or parts.ended.has(claims.session_id):
         raise InvalidToken("not the token of a living browser session")
     return Person(claims.subject, str(claims.session_id), claims.idp, claims.auth_time)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -18,7 +19,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.tokens.access import AccessClaims
-from gateway.tokens.refresh import Presented
+from gateway.tokens.refresh import GATEWAY, Presented
 
 from . import cookies
 from .parts import Parts
@@ -31,15 +32,15 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 @dataclass(frozen=True, slots=True)
 class Caller:
     claims: AccessClaims
+    session_id: uuid.UUID
     by_cookie: bool
 
     @property
     def account_id(self) -> uuid.UUID:
         return uuid.UUID(self.claims.subject)
 
-    @property
-    def session_id(self) -> uuid.UUID:
-        return self.claims.session_id
+    def has_scopes(self, wanted: Collection[str]) -> bool:
+        return set(wanted) <= set(self.claims.scope.split(" "))
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -78,16 +79,16 @@ def browser_mark(parts: Parts, session_id: uuid.UUID) -> str:
 
 
 def identify(parts: Parts, scope: Scope) -> Caller:
-    """The caller, without a look at the database. NotSignedIn, InvalidToken; Unavailable when nobody can tell."""
+    """The caller, without a look at the database. NotSignedIn, InvalidToken; InsufficientScope for a service, which is
+    nobody; Unavailable when nobody can tell."""
     authorization = header(scope, b"authorization")
     if authorization is not None:
-        claims = parts.access.verify(bearer(authorization))
-        return living(parts, Caller(claims, by_cookie=False))
+        return living(parts, parts.access.verify(bearer(authorization)), by_cookie=False)
     token = cookies_of(scope).get(parts.cookies.access)
     if not token:
         raise NotSignedIn()
     try:
-        return living(parts, Caller(parts.access.verify(token), by_cookie=True))
+        return living(parts, parts.access.verify(token), by_cookie=True)
     except InvalidToken as error:
         raise NotSignedIn(error.cause) from error
 
@@ -96,7 +97,7 @@ def identify_owner(parts: Parts, scope: Scope) -> Caller:
     """As `identify`, but the person's own session: what an application was granted is not for looking after the
     account. InsufficientScope."""
     caller = identify(parts, scope)
-    if caller.claims.client_id != "gateway":
+    if caller.claims.client_id != GATEWAY:
         raise InsufficientScope("the token of an app")
     return caller
 
@@ -109,13 +110,20 @@ def bearer(authorization: str) -> str:
     return token.strip()
 
 
-def living(parts: Parts, caller: Caller) -> Caller:
-    """The caller, unless the session has ended."""
+def living(parts: Parts, claims: AccessClaims, *, by_cookie: bool) -> Caller:
+    """The person whom the token speaks of, unless the session has ended."""
+    if claims.session_id is None:
+        raise InsufficientScope("a service, where a person is needed")
+    if has_ended(parts, claims.session_id):
+        raise InvalidToken("the session has ended")
+    return Caller(claims, claims.session_id, by_cookie)
+
+
+def has_ended(parts: Parts, session_id: uuid.UUID) -> bool:
+    """Whether the session has ended. Unavailable when nobody can tell."""
     if not parts.ended.trustworthy():
         raise Unavailable("the list of ended sessions is too old")
-    if parts.ended.has(caller.claims.session_id):
-        raise InvalidToken("the session has ended")
-    return caller
+    return parts.ended.has(session_id)
 
 
 def same_site(parts: Parts, scope: Scope) -> None:
@@ -137,12 +145,12 @@ def same_site(parts: Parts, scope: Scope) -> None:
 
 
 def identify_for_change(parts: Parts, scope: Scope) -> Caller:
-    """The caller of a request that changes something: a cookie counts only from our own pages, and a token that was
-    narrowed (RFC 6749 section 6) changes nothing. CrossSite, InsufficientScope."""
+    """The caller of a request that changes something: a cookie counts only from our own pages; an application's token,
+    and one that was narrowed (RFC 6749 section 6), change nothing. CrossSite, InsufficientScope."""
     caller = identify_owner(parts, scope)
     if caller.by_cookie:
         same_site(parts, scope)
-    if not set(caller.claims.scope.split(" ")) >= OWN:
+    if not caller.has_scopes(OWN):
         raise InsufficientScope("a narrowed token")
     return caller
 

@@ -15,7 +15,7 @@ from gateway.flows import merge as merging
 from gateway.flows.link import unlink as unlink_identity
 
 from . import fields
-from .callers import Caller, cookies_of, identify, identify_recent, same_site
+from .callers import Caller, cookies_of, identify_owner, identify_recent, same_site
 from .origins import origin_of
 from .pages import AccountCard, JoinView, KnownIdentity, MergeView
 from .parts import Parts, parts_of
@@ -113,7 +113,7 @@ async def stay_apart(parts: Parts, request: Request, token: str) -> Response:
 async def offer(request: Request) -> Response:
     """GET /auth/merge: both accounts, before anything happens."""
     parts = parts_of(request.scope)
-    caller = identify(parts, request.scope)
+    caller = identify_owner(parts, request.scope)
     found = await merging.offer(parts.desk, pending_token(parts, request), caller.session_id, parts.now())
     view = MergeView(
         survivor=card(parts, found.survivor),

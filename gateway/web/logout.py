@@ -13,7 +13,7 @@ from gateway import sessions
 from gateway.errors import GatewayError, InvalidGrant, InvalidToken, NotSignedIn, UnsupportedMediaType
 
 from . import fields
-from .callers import cookies_of, identify, same_site
+from .callers import cookies_of, identify, identify_owner, same_site
 from .origins import origin_of
 from .pages import ConfirmSignOutView, SignedOutView
 from .parts import Parts, parts_of
@@ -56,7 +56,7 @@ async def own_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
     which a browser would forget its own for, are refused to another site.
     """
     try:
-        caller = identify(parts, scope)
+        caller = identify_owner(parts, scope)
         if not caller.by_cookie:
             return caller.session_id
     except (NotSignedIn, InvalidToken):

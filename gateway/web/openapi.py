@@ -33,10 +33,10 @@ BY_STATUS = {
 # Who may call, and what they can meet besides what the operation itself refuses.
 CALLERS: Mapping[str | None, tuple[list[Tree], tuple[str, ...]]] = {
     None: ([], ()),
-    "optional": ([{}, {"bearer": []}, {"session": []}], ("RequestFault", "Unavailable")),
+    "optional": ([{}, {"bearer": []}, {"session": []}], ("RequestFault", "InsufficientScope", "Unavailable")),
     "required": (
         [{"bearer": []}, {"session": []}],
-        ("RequestFault", "NotSignedIn", "InvalidToken", "Unavailable"),
+        ("RequestFault", "NotSignedIn", "InvalidToken", "InsufficientScope", "Unavailable"),
     ),
     "refresh": ([{"refresh": []}], ()),
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
     from gateway.nonces import Nonces
+    from gateway.flows.tokens import TokenDesk
     from gateway.providers.registry import Providers
     from gateway.sealing import Sealer
     from gateway.sessions.ended import EndedSessions
@@ -57,6 +58,7 @@ class Parts:
     renewal: Renewal
     redemption: Redemption
     sign_out: SignOut
+    tokens: TokenDesk
     ended: EndedSessions
     revocations: Feed
     limiter: RateLimiter

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from gateway.errors import InsufficientScope, NotSignedIn
 from gateway.flows import whoami
 
-from .callers import Caller, bearer, header, living
+from .callers import bearer, header, living
 from .id_tokens import said_of
 from .parts import parts_of
 
@@ -20,11 +20,11 @@ async def userinfo(request: Request) -> Response:
     authorization = header(request.scope, b"authorization")
     if authorization is None:
         raise NotSignedIn("no access token")
-    claims = living(parts, Caller(parts.access.verify_for_any(bearer(authorization)), by_cookie=False)).claims
+    caller = living(parts, parts.access.verify_for_any(bearer(authorization)), by_cookie=False)
+    claims = caller.claims
     scopes = claims.scope.split(" ")
     if "openid" not in scopes:
         raise InsufficientScope("a token without openid")
-    caller = Caller(claims, by_cookie=False)
     found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
     facts = {
         "email": found.account.email,

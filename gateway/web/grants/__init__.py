@@ -10,11 +10,12 @@ from starlette.types import Scope
 from gateway.web.fields import Fields
 from gateway.web.parts import Parts
 
-from . import authorization_code, refresh_token
+from . import authorization_code, client_credentials, refresh_token
 
 Grant = Callable[[Parts, Scope, Fields], Awaitable[dict[str, Any]]]
 
 GRANTS: Mapping[str, Grant] = {
     "authorization_code": authorization_code.grant,
     "refresh_token": refresh_token.grant,
+    "client_credentials": client_credentials.grant,
 }
