@@ -22,6 +22,7 @@ from .attempts import Attempts
 from .db import Database, brief
 from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
+from .flows.courier import Courier
 from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
@@ -38,6 +39,7 @@ from .tokens.access import AccessTokens
 from .tokens.codes import Codes
 from .tokens.id_token import LIFETIME, IdTokens
 from .tokens.keys import Keyring, UnreadableKey
+from .tokens.logout_token import LogoutTokens
 from .tokens.refresh import RefreshTokens
 from .web import (
     account,
@@ -124,6 +126,7 @@ class Gateway:
         await self.parts.metrics.post()
         await self.parts.ended.stop()
         await self.parts.providers.close()
+        await self.parts.courier.close()
         await self.parts.limiter.close()
         await self.parts.database.close()
         self._started = False
@@ -221,6 +224,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         redemption=Redemption(database, Codes(sealer), ended, lives_of(settings)),
         sign_out=SignOut(database, ended),
+        courier=Courier(database, settings.apps, LogoutTokens(settings.public_url, for_id_tokens), clock, transport),
         tokens=TokenDesk(database, access, refresh, ended, settings.refresh_token_idle_ttl),
         ended=ended,
         revocations=revocations.Feed(ended, clock),
@@ -271,6 +275,7 @@ def chores(parts: Parts) -> list[Chore]:
     return [
         Chore("providers", 60, parts.providers.warm),
         *(Chore(f"keys {keyring.family}", 2, keyring.upkeep) for keyring in parts.keyrings),
+        *([Chore("logouts", 1, parts.courier.deliver)] if parts.settings.apps else []),
         Chore("prune", 300, lambda: prune(parts.database, parts.now())),
         *([Chore("metrics", 2, parts.metrics.post)] if parts.metrics.shared else []),
     ]

@@ -39,6 +39,7 @@ EventName = Literal[
     "refresh_reuse",
     "refresh_fast_forward",
     "refresh_wrong_client",
+    "logout_undelivered",
     "account_disabled",
     "account_enabled",
     "account_deleted",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import attempts, events, pending, sessions
+from . import attempts, events, logouts, pending, sessions
 from .accounts import invitations
 from .db import Database
 from .flows.own import delete_due
@@ -44,6 +44,7 @@ async def prune(database: Database, now: int) -> dict[str, int]:
         "spent": lambda connection: attempts.prune(connection, now, BATCH),
         "accounts": lambda connection: delete_due(connection, now, FEW),
         "pending": lambda connection: pending.prune(connection, now, BATCH),
+        "logouts": lambda connection: logouts.prune(connection, now, BATCH),
         "invitations": lambda connection: invitations.prune(connection, now, BATCH),
         "events": lambda connection: events.prune(
             connection, now - EVENTS_KEPT, BATCH, of_nobody_before=now - EVENTS_OF_NOBODY_KEPT

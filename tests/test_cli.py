@@ -214,6 +214,7 @@ PRUNED = """sessions: 0 deleted
 spent: 2 deleted
 accounts: 0 deleted
 pending: 0 deleted
+logouts: 0 deleted
 invitations: 0 deleted
 events: 0 deleted
 """

@@ -200,6 +200,7 @@ class Renewal:
         """A reuse has ended the session; what it had given to applications ends as well."""
         async with self.database.write() as connection:
             ended = await sessions.end_grants(connection, session.id, reason="refresh_reuse", now=now)
+            await sessions.tell(connection, [session], now)
             await events.record(connection, about("refresh_reuse", session), origin, now)
         self.ended.add([session.id, *ended])
 

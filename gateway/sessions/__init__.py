@@ -9,14 +9,15 @@ A session that has ended keeps its row for a while: processes learn of the end f
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway import logouts
 from gateway.schema import sessions
 
 from .rotation import Verdict
@@ -41,12 +42,25 @@ __all__ = [
     "make_room_for_grant",
     "prune",
     "retell",
+    "tell",
 ]
 
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
 MAX_USER_AGENT = 400  # characters
 MOST = 100  # living sessions of one account
 NO_SESSION = UUID(int=0)
+UNTOLD = frozenset({"revoked"})  # end reasons that the application itself gave
+
+
+class Grant(Protocol):
+    """Of an application's session, what it takes to tell it of the end: `facts["sid"]` is how it knows it."""
+
+    @property
+    def account_id(self) -> UUID: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +296,16 @@ async def end_where(
         .values(ended_at=now, end_reason=reason)
         .returning(*FIELDS)
     )
-    return [Session(**row._mapping) for row in await connection.execute(ending)]
+    ended = [Session(**row._mapping) for row in await connection.execute(ending)]
+    await tell(connection, [one for one in ended if one.end_reason not in UNTOLD], now)
+    return ended
+
+
+async def tell(connection: AsyncConnection, ended: Iterable[Grant], now: int) -> None:
+    """Have applications told that these ended. Whatever ends sessions here does so; what ends them elsewhere must."""
+    grants = [one for one in ended if "sid" in one.facts]
+    told = [logouts.Told(one.client_id, str(one.account_id), one.facts["sid"]) for one in grants]
+    await logouts.enqueue(connection, told, now)
 
 
 async def prune(connection: AsyncConnection, now: int, limit: int = 500) -> int:

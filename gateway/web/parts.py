@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from gateway.attempts import Attempts
     from gateway.db import Database
     from gateway.flows.admit import Desk
+    from gateway.flows.courier import Courier
     from gateway.flows.redeem import Redemption
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
-    from gateway.nonces import Nonces
     from gateway.flows.tokens import TokenDesk
+    from gateway.nonces import Nonces
     from gateway.providers.registry import Providers
     from gateway.sealing import Sealer
     from gateway.sessions.ended import EndedSessions
@@ -59,6 +60,7 @@ class Parts:
     redemption: Redemption
     sign_out: SignOut
     tokens: TokenDesk
+    courier: Courier
     ended: EndedSessions
     revocations: Feed
     limiter: RateLimiter
