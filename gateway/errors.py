@@ -30,6 +30,10 @@ class GatewayError(Exception):
         super().__init__(cause or self.sentence)
         self.cause = cause
 
+    def explain(self) -> str:
+        """What is shown: fixed text."""
+        return self.sentence
+
 
 class ProviderFault(GatewayError):
     """The provider answered what must not be believed, or did not answer."""
@@ -266,6 +270,24 @@ class InvalidGrant(RequestFault):
     sentence = "The grant is invalid, expired or revoked."
 
 
+class NotExchanged(InvalidGrant):
+    """A provider's ID token was not taken, or whom it is about is not admitted; `reason` says why."""
+
+    def __init__(self, reason: GatewayError) -> None:
+        super().__init__(f"{reason.code}: {reason.cause}")
+        self.reason = reason
+
+    def explain(self) -> str:
+        return self.reason.sentence
+
+
+class JoinFirst(InvalidGrant):
+    sentence = (
+        "There is an account with this verified address already. Sign in to it in a browser first and link this"
+        " sign-in, or answer the question that signing in with it there asks."
+    )
+
+
 class SessionOver(InvalidGrant):
     """The browser session cannot be renewed: its cookies are cleared."""
 
@@ -282,6 +304,11 @@ class InvalidClient(RequestFault):
     code = "invalid_client"
     status = 401
     sentence = "The client is unknown or did not prove who it is."
+
+
+class InvalidTarget(RequestFault):
+    code = "invalid_target"
+    sentence = "Tokens for that audience cannot be had here."
 
 
 class UnauthorizedClient(RequestFault):

@@ -30,6 +30,8 @@ from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
 from gateway.identity import Identity
 from gateway.sealing import Sealer
+from gateway.tokens.codes import Codes
+from gateway.tokens.refresh import GATEWAY
 
 from .facts import facts_of, retell
 
@@ -50,15 +52,26 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What an application gets that brought a person's proof itself: a session of its own, under no browser's."""
+
+    client_id: str
+    scope: str
+    lives: int  # seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Newcomer:
     """A verified identity on its way in. `id_token` is kept, sealed, where the provider has an end-session page.
-    `replaces`: the session this browser had until now. `target`: where the browser wants to go."""
+    `replaces`: the session this browser had until now. `target`: where the browser wants to go. `grant`: for which
+    application; None for a browser."""
 
     identity: Identity
     id_token: str | None = field(default=None, repr=False)
     replaces: uuid.UUID | None = None
     invitation: str | None = None
     target: str = ""
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,22 +242,26 @@ async def open_session(
     now: int,
 ) -> Admission:
     identity = newcomer.identity
-    ended = await make_room(connection, account_id, newcomer.replaces, origin, now)
+    grant = newcomer.grant or Grant(GATEWAY, SCOPE, desk.terms.max_ttl)
+    ended = await make_room(connection, account_id, newcomer, origin, now)
+    session_id = uuid.uuid4()
     session = await sessions.create(
         connection,
         account_id=account_id,
         identity_id=identity_id,
         provider=identity.provider,
-        client_id="gateway",
-        scope=SCOPE,
+        session_id=session_id,
+        client_id=grant.client_id,
+        scope=grant.scope,
         auth_time=now,
-        expires_at=now + desk.terms.max_ttl,
+        expires_at=now + grant.lives,
         user_agent=origin.user_agent,
         ip=origin.ip,
         facts={
             **await facts_of(connection, account_id),
             "groups": list(identity.groups),
             "provider_roles": list(identity.roles),
+            **({"sid": Codes(desk.sealer).sid(str(session_id), grant.client_id)} if newcomer.grant else {}),
         },
         provider_session=identity.provider_session,
         id_token=desk.sealer.seal("id-token", newcomer.id_token.encode()) if newcomer.id_token else None,
@@ -252,16 +269,21 @@ async def open_session(
     )
     if newcomer.replaces:
         await sessions.adopt(connection, newcomer.replaces, session)
-    await events.record(connection, Event("signed_in", account_id, session.id, identity.provider), origin, now)
+    name: events.EventName = "app_signed_in" if newcomer.grant else "signed_in"
+    detail = {"client": grant.client_id} if newcomer.grant else {}
+    await events.record(connection, Event(name, account_id, session.id, identity.provider, detail), origin, now)
     return Admission(session=session, ended=[one.id for one in ended])
 
 
 async def make_room(
-    connection: AsyncConnection, account_id: uuid.UUID, replaces: uuid.UUID | None, origin: Origin, now: int
+    connection: AsyncConnection, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
 ) -> list[sessions.Session]:
     """A browser that signs in anew has a new session, and the one it had does not live on beside it; nor does an
-    account have more than `sessions.MOST`. What ended."""
-    ended = await sessions.make_room(connection, account_id, replaces=replaces, now=now)
+    account have more than `sessions.MOST`, and as many grants. What ended."""
+    if newcomer.grant:
+        ended = await sessions.make_room_for_grant(connection, account_id, now)
+    else:
+        ended = await sessions.make_room(connection, account_id, replaces=newcomer.replaces, now=now)
     for one in ended:
         event = Event("session_ended", one.account_id, one.id, one.provider, {"reason": one.end_reason})
         await events.record(connection, event, origin, now)

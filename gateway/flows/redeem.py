@@ -92,7 +92,7 @@ class Redemption:
     ) -> Redeemed:
         dead = now - self.lives.access_ttl - MARGIN
         await sessions.clear_spent_grants(connection, parent.id, code.client_id, dead)
-        ended = await sessions.make_room_for_grant(connection, parent.account_id, now)
+        room = await sessions.make_room_for_grant(connection, parent.account_id, now)
         offline = "offline_access" in code.scope.split(" ")
         grant = await sessions.create(
             connection,
@@ -112,7 +112,7 @@ class Redemption:
         )
         granted = Event("app_signed_in", grant.account_id, grant.id, grant.provider, about(code))
         await events.record(connection, granted, origin, now)
-        return Redeemed(grant, ended)
+        return Redeemed(grant, [one.id for one in room])
 
     def _facts(self, parent: Session, code: Code) -> dict[str, Any]:
         """What role rules look at, and under which name the application knows the browser's session."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from gateway import events, sessions
+from gateway import accounts, events, sessions
 from gateway.db import Database
 from gateway.errors import NotFound
 from gateway.events import Event, Origin
@@ -14,7 +14,11 @@ from gateway.sessions.ended import EndedSessions
 
 @dataclass(frozen=True, slots=True)
 class SignOut:
-    """Ends sessions in the database, and at once in this process; other processes know within two seconds."""
+    """Ends sessions in the database, and at once in this process; other processes know within two seconds.
+
+    The account is held first: an application that redeems its code at this moment has done so, and its grant is seen
+    and ends as well, or finds that there is nothing left to redeem.
+    """
 
     database: Database
     ended: EndedSessions
@@ -22,6 +26,7 @@ class SignOut:
     async def end_one(self, account_id: uuid.UUID, session_id: uuid.UUID, origin: Origin, now: int) -> None:
         """End one session of the account. NotFound when the account has no such living session."""
         async with self.database.write() as connection:
+            await accounts.hold(connection, account_id)
             ended = await sessions.end(connection, session_id, account_id=account_id, reason="ended", now=now)
             if ended is None:
                 raise NotFound("no such session of this account")
@@ -32,6 +37,7 @@ class SignOut:
     async def end_others(self, account_id: uuid.UUID, current: uuid.UUID, origin: Origin, now: int) -> int:
         """End every session of the account but the current one; how many ended."""
         async with self.database.write() as connection:
+            await accounts.hold(connection, account_id)
             ids = await sessions.end_others(connection, account_id, current, reason="ended", now=now)
             if ids:
                 event = Event("sessions_ended", account_id, current, None, {"count": len(ids), "reason": "others"})
@@ -45,6 +51,7 @@ class SignOut:
             session = await sessions.get(connection, session_id, now)
             if session is None:
                 return
+            await accounts.hold(connection, session.account_id)
             if everywhere:
                 ids = await sessions.end_for_account(connection, session.account_id, reason="signed_out", now=now)
             else:

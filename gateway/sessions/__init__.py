@@ -48,6 +48,7 @@ __all__ = [
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
 MAX_USER_AGENT = 400  # characters
 MOST = 100  # living sessions of one account
+OWN = "gateway"  # client_id of a browser's session; any other is an application's grant
 NO_SESSION = UUID(int=0)
 UNTOLD = frozenset({"revoked"})  # end reasons that the application itself gave
 
@@ -221,10 +222,11 @@ async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: 
     """
     foreign_grant = (sessions.c.parent_id == (replaces or NO_SESSION)) & (sessions.c.account_id != account_id)
     is_replaced = (sessions.c.id == (replaces or NO_SESSION)) | foreign_grant
-    others = (sessions.c.account_id == account_id) & sessions.c.parent_id.is_(None) & ~is_replaced
+    others = (sessions.c.account_id == account_id) & (sessions.c.client_id == OWN) & ~is_replaced
     surplus = select(sessions.c.id).where(others, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
+    ending = select(sessions.c.id).where(is_replaced).union_all(select(surplus.subquery().c.id))
     reason = case((is_replaced, "replaced"), else_="too_many")
-    return await end_where(connection, is_replaced | sessions.c.id.in_(surplus), reason, now)
+    return await end_where(connection, sessions.c.id.in_(ending), reason, now)
 
 
 async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:
@@ -239,12 +241,11 @@ async def end_for_identity(connection: AsyncConnection, identity_id: UUID, *, re
     return [session.id for session in await end_where(connection, which, reason, now)]
 
 
-async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now: int) -> list[UUID]:
-    """End the grants used least lately, so that with a new one the account has MOST; the ids of those that ended."""
-    mine = (sessions.c.account_id == account_id) & sessions.c.parent_id.is_not(None)
+async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now: int) -> list[Session]:
+    """End the grants used least lately, so that with a new one the account has MOST; those that ended."""
+    mine = (sessions.c.account_id == account_id) & (sessions.c.client_id != OWN)
     surplus = select(sessions.c.id).where(mine, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
-    ended = await end_where(connection, sessions.c.id.in_(surplus), "too_many", now)
-    return [session.id for session in ended]
+    return await end_where(connection, sessions.c.id.in_(surplus), "too_many", now)
 
 
 async def grants_of(connection: AsyncConnection, parent: UUID, now: int) -> list[Session]:
@@ -260,8 +261,13 @@ async def end_grants(connection: AsyncConnection, parent: UUID, *, reason: str, 
 
 
 def with_grants(which: ColumnElement[bool]) -> ColumnElement[bool]:
-    """These sessions, and the grants that came from them."""
-    return which | sessions.c.parent_id.in_(select(sessions.c.id).where(which))
+    """These sessions, and the grants that came from them.
+
+    A union and no OR: PostgreSQL would read the whole table for `which OR parent_id IN (…)`.
+    """
+    these, grants = select(sessions.c.id).where(which), sessions.alias()
+    theirs = select(grants.c.id).where(grants.c.parent_id.in_(these))
+    return sessions.c.id.in_(these.union_all(theirs))
 
 
 async def retell(connection: AsyncConnection, account_id: UUID, told: Mapping[str, Any], now: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.apps import LOOPBACK
 from gateway.settings import AppSettings, Settings
 
 from .redirects import origin
@@ -79,6 +80,13 @@ def page_origins(apps: Iterable[AppSettings]) -> set[str]:
 
 
 def return_origins(apps: Iterable[AppSettings]) -> set[str]:
-    """Where a form of ours may lead to: origins, and the schemes of native applications, as CSP writes them."""
-    uris = [uri for app in apps for uri in (*app.redirect_uris, *app.post_logout_redirect_uris)]
-    return {origin(uri) if uri.startswith(("https://", "http://")) else uri.partition(":")[0] + ":" for uri in uris}
+    """Where a form of ours may lead to, as CSP writes it: origins, and for native applications their schemes and any
+    port of this machine."""
+    return {source_of(app, uri) for app in apps for uri in (*app.redirect_uris, *app.post_logout_redirect_uris)}
+
+
+def source_of(app: AppSettings, uri: str) -> str:
+    if not uri.startswith(("https://", "http://")):
+        return uri.partition(":")[0] + ":"
+    loopback = LOOPBACK.fullmatch(uri) if app.type == "native" else None
+    return f"{loopback['host']}:*" if loopback else origin(uri)

@@ -37,8 +37,9 @@ from .callers import cookies_of, header, same_site
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
+from .refusals import recorded_refusal
 from .rows import label_of
-from .sign_in import admitted, login_path, present_session, provider_of, recorded_refusal
+from .sign_in import admitted, login_path, present_session, provider_of
 from .token import session_cookies, with_cookies
 
 CSRF = "g_csrf_token"  # field and cookie of Google Identity Services: its script writes both

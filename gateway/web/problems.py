@@ -71,7 +71,7 @@ def answer(
 
 
 def json_answer(error: GatewayError, more: Mapping[str, Any] | None = None) -> Response:
-    body = {"error": error.code, "error_description": error.sentence, "request_id": request_id.get()}
+    body = {"error": error.code, "error_description": error.explain(), "request_id": request_id.get()}
     return Response(json.dumps(body | dict(more or {})), error.status, media_type="application/json")
 
 
@@ -79,7 +79,7 @@ def page(scope: Scope, error: GatewayError, again: str | None) -> Response:
     parts = parts_of(scope)
     view = ErrorView(
         code=error.code,
-        sentence=error.sentence,
+        sentence=error.explain(),
         request_id=request_id.get(),
         again_href=again,
         home_href=f"{parts.base}/auth/login",

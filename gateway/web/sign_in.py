@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -24,10 +23,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway import attempts, events
+from gateway import attempts
 from gateway.attempts import Attempt
 from gateway.errors import AttemptMismatch, AttemptMissing, GatewayError, MethodNotAllowed, ProviderDenied, RequestFault
-from gateway.events import Event
 from gateway.flows.admit import Admission, Newcomer
 from gateway.flows.join import join
 from gateway.flows.link import Linked, link
@@ -38,6 +36,7 @@ from .callers import cookies_of, presented
 from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
+from .refusals import recorded_refusal
 from .resume import cancelled
 from .token import session_cookies, with_cookies
 
@@ -174,18 +173,6 @@ async def complete(
     async with recorded_refusal(parts, request.scope, provider):
         newcomer = await vouch(parts, request.scope, provider, attempt, answered)
     return await conclude(parts, request.scope, provider, attempt, newcomer)
-
-
-@asynccontextmanager
-async def recorded_refusal(parts: Parts, scope: Scope, provider: ProviderClient) -> AsyncIterator[None]:
-    """A proof that does not hold leaves an event behind, and nothing else."""
-    try:
-        yield
-    except GatewayError as error:
-        async with parts.database.write() as connection:
-            refused = Event("sign_in_refused", None, None, provider.name, {"reason": error.code})
-            await events.record(connection, refused, origin_of(parts, scope), parts.now())
-        raise
 
 
 async def conclude(
