@@ -90,6 +90,7 @@ async def run_checks(
     )
     sections: dict[str, tuple[Finding, ...]] = {
         "Configuration": configuration,
+        "Applications": describe_apps(examined, settings),
         "Database": database,
         "Providers": tuple(finding for each in looked.values() for finding in each.findings) + agreement(looked),
     }
@@ -115,6 +116,18 @@ def describe_providers(examined: Examined) -> Finding:
     text = f"on offer: {', '.join(offered) or NOBODY}"
     hint = "" if offered else "Nobody can sign in: give a provider its client_id and client_secret."
     return Finding(True, text + (f"; not configured: {', '.join(missing)}" if missing else ""), hint)
+
+
+def describe_apps(examined: Examined, settings: Settings) -> tuple[Finding, ...]:
+    """Each application, and what its client library is given; none while `public_url` is not sound."""
+    if not settings.apps or has_fault(examined, "public_url"):
+        return ()
+    told = (
+        f"{app.client_id}: {app.type}" + (f", returns to {', '.join(app.redirect_uris)}" if app.redirect_uris else "")
+        for app in settings.apps.values()
+    )
+    library = f"for their client libraries: {settings.public_url}/.well-known/openid-configuration"
+    return (*(Finding(True, text) for text in told), Finding(True, library))
 
 
 def has_fault(examined: Examined, key: str) -> bool:

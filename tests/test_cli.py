@@ -29,7 +29,7 @@ class Done:
 
 Gateway = Callable[..., Done]
 
-COMMANDS = ["accounts", "check", "demo", "events", "keys", "migrate", "prune", "serve"]
+COMMANDS = ["accounts", "apps", "check", "demo", "events", "keys", "migrate", "prune", "serve"]
 WITH_DATABASE = [
     ["migrate"],
     ["keys", "list"],
@@ -38,7 +38,7 @@ WITH_DATABASE = [
     ["prune"],
     ["accounts", "list"],
 ]
-WITH_CONFIG = [*WITH_DATABASE, ["check", "--offline"]]
+WITH_CONFIG = [*WITH_DATABASE, ["check", "--offline"], ["apps", "list"]]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from gateway.errors import CannotStart, ConfigurationError, Fault, GatewayError
 
 from . import more_accounts  # noqa: F401  adds its commands to the group
 from .accounts import accounts
+from .apps import apps
 from .events import events
 from .keys import keys
 from .serving import check, demo, migrate, prune, serve
@@ -18,7 +19,7 @@ from .serving import check, demo, migrate, prune, serve
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[demo, serve, migrate, check, keys, accounts, events, prune],
+    commands=[demo, serve, migrate, check, keys, accounts, apps, events, prune],
 )
 @click.version_option(__version__, prog_name="gateway")
 def gateway() -> None:
