@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import migrate, sessions
-from gateway.accounts import SignupPolicy
 from gateway.app import create_app
 from gateway.events import NOWHERE
-from gateway.flows.admit import Newcomer, Terms, admit_once
+from gateway.flows.admit import Newcomer, admit
 from gateway.flows.renew import Pair
 from gateway.identity import Identity
 from gateway.settings import load
@@ -26,7 +25,6 @@ from .processes import OTHER_CORE, SERVER_CORE, Process, free_port, running
 from .provider import CLIENT_ID, SECRET, address_of
 
 PEOPLE = 64
-DAY = 86_400
 
 CONFIG = """
 [gateway]
@@ -90,14 +88,14 @@ async def prepare(parts: Parts) -> list[sessions.Session]:
     """Schema, signing keys, and people as so many first sign-ins would leave them."""
     await migrate.upgrade(parts.settings.database_url)
     await parts.keyring.ensure()
-    terms, now = Terms(SignupPolicy(), 90 * DAY), int(time.time())
+    now = int(time.time())
     issuer, people = parts.settings.providers["google"].issuer, []
     async with parts.database.write() as connection:
         for number in range(PEOPLE):
             identity = Identity(
                 "google", issuer, f"seeded-{number}", f"seeded-{address_of(number)}", True, name=f"Person {number}"
             )
-            admission = await admit_once(connection, parts.sealer, Newcomer(identity), terms, NOWHERE, now)
+            admission = await admit(connection, parts.desk, Newcomer(identity), NOWHERE, now)
             assert admission.session is not None
             people.append(admission.session)
     return people
