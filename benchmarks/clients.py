@@ -70,11 +70,12 @@ class Renew:
     """POST /auth/token with the newest refresh token, as an app does; every answer brings another."""
 
     refresh_token: str
+    client_id: str = ""
 
     def talk(self) -> Talk:
-        token = self.refresh_token
+        token, named = self.refresh_token, {"client_id": self.client_id} if self.client_id else {}
         while True:
-            body = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
+            body = urlencode({"grant_type": "refresh_token", "refresh_token": token, **named}).encode()
             answer = yield Ask(request("POST", "/auth/token", FORM, body))
             expect(answer, 200, b'"access_token"')
             renewed = json.loads(answer.partition(HEAD_END)[2])["refresh_token"]

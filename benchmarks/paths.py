@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from gateway.web.token import session_cookies
 
-from .clients import Each, Renew, RenewCookies, Repeat, SignIn, Start, request
+from .clients import FORM, Each, Renew, RenewCookies, Repeat, SignIn, Start, request
 from .load import Client
 from .provider import address_of
-from .stage import Gate, SignedIn
+from .stage import APP, APP_SECRET, RETURNS_TO, ROBOT, VERIFIER, Gate, SignedIn
 
 AT_ONCE = (1, 16, 64)
 NEW_TOKENS = 9_000  # more than a second's worth of any server
+NEW_CODES = 2_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,26 @@ def cookies_for(gate: Gate, one: SignedIn) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def renew_app(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    return [Renew(pair.refresh_token, APP) for pair in gate.granted(count)]
+
+
+def redeem(gate: Gate, count: int, seconds: float) -> list[Client]:
+    each = int(NEW_CODES * seconds / count)
+    return [Each([redemption(code) for code in gate.codes(number, each)], b'"id_token"') for number in range(count)]
+
+
+def redemption(code: str) -> bytes:
+    fields = {"code": code, "redirect_uri": RETURNS_TO, "code_verifier": VERIFIER, "client_id": APP}
+    return request("POST", "/auth/token", FORM, urlencode({"grant_type": "authorization_code", **fields}).encode())
+
+
+def client_credentials(_gate: Gate, count: int, _seconds: float) -> list[Client]:
+    pair = b64encode(f"{ROBOT}:{APP_SECRET}".encode()).decode()
+    ask = request("POST", "/auth/token", FORM | {"Authorization": f"Basic {pair}"}, b"grant_type=client_credentials")
+    return [Repeat(ask, b'"access_token"')] * count
+
+
 def start(_gate: Gate, count: int, _seconds: float) -> list[Client]:
     return [Start()] * count
 
@@ -99,6 +122,9 @@ PATHS = (
     Path("GET /auth/verify, with the access log", "logging", verify_cookie, at_once=(64,)),
     Path("POST /auth/token, PostgreSQL", "postgresql", renew, 0.28, mark_p99=0.025),
     Path("POST /auth/token, SQLite", "sqlite", renew, 0.25),
+    Path("POST /auth/token, an application renews", "postgresql", renew_app),
+    Path("POST /auth/token, a code is redeemed", "postgresql", redeem),
+    Path("POST /auth/token, client_credentials", "postgresql", client_credentials),
     Path("POST /auth/refresh, PostgreSQL", "postgresql", renew_cookies),
     Path("GET /auth/google/login", "postgresql", start, 0.80),
     Path("GET /auth/me", "postgresql", me, 0.22),

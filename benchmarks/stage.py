@@ -6,9 +6,11 @@ import asyncio
 import json
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from gateway import migrate, sessions
@@ -25,6 +27,11 @@ from .processes import OTHER_CORE, SERVER_CORE, Process, free_port, running
 from .provider import CLIENT_ID, SECRET, address_of
 
 PEOPLE = 64
+APP, ROBOT = "shop", "robot"
+APP_SECRET = "not-a-real-secret-for-benchmarks-only"  # noqa: S105  obviously fake
+RETURNS_TO = "https://shop.example.com/callback"
+VERIFIER = "an-obviously-fake-code-verifier-for-benchmarks"
+APP_SCOPE = "openid email offline_access"
 
 CONFIG = """
 [gateway]
@@ -39,6 +46,15 @@ discovery_url = "{provider}/.well-known/openid-configuration"
 issuer = "{provider}"
 client_id = "{client_id}"
 client_secret = "{secret}"
+
+[apps.shop]
+type = "spa"
+redirect_uris = ["{returns_to}"]
+
+[apps.robot]
+type = "service"
+client_secret = "{app_secret}"
+scopes = ["reports:read"]
 """
 
 
@@ -77,6 +93,34 @@ class Gate:
         """New access tokens of one person: no server has seen them."""
         session, issuer, now = self.people[person], self.parts.renewal.issuer, self.parts.now()
         return [issuer.issue(session, now).access_token for _ in range(count)]
+
+    def granted(self, count: int) -> list[Pair]:
+        """New grants of the first `count` people to the application."""
+        return self.runner.run(self._granted(count))
+
+    async def _granted(self, count: int) -> list[Pair]:
+        redemption, issuer, now = self.parts.redemption, self.parts.renewal.issuer, self.parts.now()
+        app, found = self.parts.settings.apps[APP], []
+        for person in range(count):
+            code = redemption.codes.open(self.codes(person, 1)[0])
+            assert code is not None
+            found.append(issuer.issue(await redemption.redeem(code, app, NOWHERE, now), now))
+        return found
+
+    def codes(self, person: int, count: int) -> list[str]:
+        """New authorization codes of one person for the application."""
+        session = self.people[person]
+        what = {
+            "client_id": APP,
+            "redirect_uri": RETURNS_TO,
+            "scope": APP_SCOPE,
+            "challenge": urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode(),
+            "nonce": None,
+            "session_id": str(session.id),
+            "account_id": str(session.account_id),
+            "issued_at": self.parts.now(),
+        }
+        return [self.parts.redemption.codes.seal(**what) for _ in range(count)]
 
     def settle(self) -> None:
         """Have every process on its core."""
@@ -179,5 +223,5 @@ def serving(folder: Path, port: int, log_level: str = "warning") -> Iterator[Pro
 
 def write_config(folder: Path, url: str, database_url: str, provider: str) -> None:
     values = {"url": url, "database": json.dumps(database_url), "provider": provider}
-    text = CONFIG.format(**values, client_id=CLIENT_ID, secret=SECRET)
+    text = CONFIG.format(**values, client_id=CLIENT_ID, secret=SECRET, app_secret=APP_SECRET, returns_to=RETURNS_TO)
     (folder / "providers.toml").write_text(text)

@@ -23,6 +23,7 @@ WORDS = {
     "signed_out": "Signed out",
     "refresh_reuse": "A session was ended because its key was used twice",
     "refresh_fast_forward": "A session went on after a restored backup",
+    "logout_undelivered": "An application could not be told that a session ended",
     "join_offered": "Somebody with your address signed in with {provider}",
     "account_merged": "Another account was merged with this one",
     "account_unmerged": "A merge was taken back",
