@@ -141,6 +141,17 @@ class Browser:
         found: list[str] = self.driver.execute_script(FAINT)
         return found
 
+    @contextmanager
+    def other_window(self) -> Iterator[None]:
+        """In the window that the page has opened, until that has closed by itself."""
+        page = self.driver.current_window_handle
+        self.wait(lambda: len(self.driver.window_handles) == 2, "another window")
+        (opened,) = set(self.driver.window_handles) - {page}
+        self.driver.switch_to.window(opened)
+        yield
+        self.wait(lambda: self.driver.window_handles == [page], "the window to close")
+        self.driver.switch_to.window(page)
+
     # Other circumstances, until `forget`.
 
     def narrow(self, width: int) -> None:

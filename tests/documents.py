@@ -280,7 +280,7 @@ def judge_command(line: str, tree: Tree, facts: Facts) -> Iterator[str]:
     if not words or words[0] in SPOKEN:
         return
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
-    own = program.startswith(("scripts/", "benchmarks/"))
+    own = program.startswith(("scripts/", "benchmarks/", "examples/"))
     if own and program not in tree.executable:
         yield f"{program} is not there or cannot be executed"
     elif program in RUNS:

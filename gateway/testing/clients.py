@@ -31,6 +31,7 @@ class Client:
     """A registration. `auth_method` None: whichever secret-bearing way the stand-in offers.
 
     `keys` are public JWKs for `private_key_jwt`; `certificate` (PEM) asks for its thumbprint in the header.
+    `javascript_origins` are those of pages that may show the stand-in's button.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Client:
     keys: tuple[Mapping[str, Any], ...] = ()
     certificate: str | None = None
     assertion_alg: str | None = None
+    javascript_origins: tuple[str, ...] = ()
 
     def methods(self, offered: Collection[str]) -> tuple[str, ...]:
         secretly = ("client_secret_basic", "client_secret_post")

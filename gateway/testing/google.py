@@ -12,6 +12,7 @@ from starlette.routing import Route
 from gateway.testing import tokens
 from gateway.testing.authorization import Asked, Grant
 from gateway.testing.behaviour import Behaviour, Document
+from gateway.testing.buttons import Buttons
 from gateway.testing.calls import Call, Refused
 from gateway.testing.codes import random_text
 from gateway.testing.keys import Keys, google_keys
@@ -19,6 +20,7 @@ from gateway.testing.people import Person, digits
 from gateway.testing.provider import Options, StandIn
 
 HOUR = 3600
+BUTTONS = {"script": "/gsi/client", "select": "/gsi/select", "issue": "/gsi/issue"}
 
 METADATA: Document = {
     "response_types_supported": [
@@ -102,6 +104,7 @@ class Google(StandIn):
     def __init__(
         self, behaviour: Behaviour | None = None, *, bare_issuer: bool = False, **options: Unpack[Options]
     ) -> None:
+        self.buttons = Buttons(self, BUTTONS, ("popup.js", "gsi.js"))
         super().__init__(behaviour, **options)
         self.bare_issuer = bare_issuer
 
@@ -126,9 +129,10 @@ class Google(StandIn):
     def id_token_claims(self, grant: Grant) -> Document:
         now, client_id = self.now(), grant.asked.client.id
         issuer = self.issuer.partition("://")[2] if self.bare_issuer else self.issuer
-        at_hash = tokens.half_hash(self.behaviour.signing_alg, grant.access_token)
-        claims = {"iss": issuer, "azp": client_id, "aud": client_id, **about(grant), "at_hash": at_hash}
-        return {**claims, "iat": now, "exp": now + HOUR}
+        claims = {"iss": issuer, "azp": client_id, "aud": client_id, **about(grant), "iat": now, "exp": now + HOUR}
+        if grant.access_token:
+            return {**claims, "at_hash": tokens.half_hash(self.behaviour.signing_alg, grant.access_token)}
+        return {**claims, "nbf": now - 300, "jti": random_text(40)}  # from a button: there is no access token
 
     def userinfo_claims(self, grant: Grant) -> Document:
         return about(grant)
@@ -147,7 +151,7 @@ class Google(StandIn):
         return {"iss": self.issuer, "scope": scope, "authuser": "0", **hd, "prompt": asked.prompt or "consent"}
 
     def more_routes(self) -> list[Route]:
-        return [self.route("revoke", self.paths["revoke"], self._revoke, ["POST"])]
+        return [self.route("revoke", self.paths["revoke"], self._revoke, ["POST"]), *self.buttons.routes()]
 
     async def _revoke(self, _: Request, call: Call) -> Response:
         if self.codes.by_access_token.pop(call.params.get("token", ""), None) is None:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from gateway.testing import pages
 from gateway.testing.authorization import Asked, Grant
 from gateway.testing.behaviour import Behaviour, Document
+from gateway.testing.buttons import Buttons
 from gateway.testing.calls import Call, Refused
 from gateway.testing.codes import random_text
 from gateway.testing.directory import CONSUMERS, TENANTS, default_people, has_home_in, invent, tenant_id
@@ -26,6 +27,7 @@ from gateway.testing.people import Person
 from gateway.testing.provider import Options, StandIn
 
 TEMPLATE = "{tenantid}"
+BUTTONS = {"script": "/msal-browser.js", "select": "/{authority}/spa/select", "issue": "/{authority}/spa/issue"}
 WORK_LIFE, PERSONAL_LIFE = 3900, 86700  # seconds an ID token lives
 MOST_GROUPS = 200  # in one token; beyond, it only says where to ask
 
@@ -103,6 +105,7 @@ class Microsoft(StandIn):
         tenants: Mapping[str, str] = TENANTS,
         **options: Unpack[Options],
     ) -> None:
+        self.buttons = Buttons(self, BUTTONS, ("popup.js", "msal.js"))
         super().__init__(behaviour, **options)
         self.tenants = dict(tenants)
 
@@ -199,7 +202,7 @@ class Microsoft(StandIn):
         return {"error": refused.error, "error_description": text}
 
     def more_routes(self) -> list[Route]:
-        return [self.route("logout", self.paths["logout"], self._logout, ["GET", "POST"])]
+        return [self.route("logout", self.paths["logout"], self._logout, ["GET", "POST"]), *self.buttons.routes()]
 
     async def _logout(self, _: Request, call: Call) -> Response:
         """Back to `post_logout_redirect_uri` if it is one of the registered redirect URIs, else a page."""

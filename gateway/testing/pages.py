@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,9 +70,20 @@ def signed_out(label: str) -> HTMLResponse:
     return page("signed_out.html", label=label)
 
 
-def form_post(label: str, action: str, params: Mapping[str, str]) -> HTMLResponse:
-    """OAuth 2.0 Form Post Response Mode: posts itself, or by a button where there is no JavaScript."""
-    return page("form_post.html", label=label, action=action, params=params)
+def form_post(label: str, action: str, params: Mapping[str, str], *, names_origin: bool = False) -> HTMLResponse:
+    """OAuth 2.0 Form Post Response Mode: posts itself, or by a button where there is no JavaScript.
+
+    `names_origin`: a page without a referrer posts with the Origin "null" (Fetch standard); this one says its own.
+    """
+    response = page("form_post.html", label=label, action=action, params=params)
+    if names_origin:
+        response.headers["Referrer-Policy"] = "strict-origin"
+    return response
+
+
+def tell(label: str, origin: str, message: Mapping[str, str]) -> HTMLResponse:
+    """For a window that another page has opened: tells it, and closes."""
+    return page("tell.html", label=label, origin=origin, message=json.dumps(message))
 
 
 def with_query(url: str, params: Mapping[str, str]) -> str:

@@ -226,7 +226,7 @@ class StandIn:
 
     def refuse(self, endpoint: str, refused: Refused) -> Response:
         document = self.refusal(refused)
-        if endpoint in ("authorize", "choose"):
+        if endpoint in ("authorize", "choose", "select", "chosen"):
             return pages.refused(self.label, document, refused.status)
         challenge = {"WWW-Authenticate": "Bearer" if endpoint == "userinfo" else "Basic"}
         return JSONResponse(document, refused.status, {**NO_STORE, **(challenge if refused.status == 401 else {})})
@@ -247,13 +247,14 @@ class StandIn:
             return self.answer(asked, self.refusal(objection))
         people = self.people_at(asked.authority)
         signed_in = find(people, request.cookies.get(self.cookie))
-        if person := self._at_once(asked, people, signed_in):
+        if person := self.at_once(asked, people, signed_in):
             return self.sign_in(asked, person)
         if asked.prompt == "none":
             return self.answer(asked, self.refusal(Refused("login_required", "nobody is signed in here")))
         return pages.choose(self.label, request.url.path, asked, people, signed_in)
 
-    def _at_once(self, asked: Asked, people: list[Person], signed_in: Person | None) -> Person | None:
+    def at_once(self, asked: Asked, people: list[Person], signed_in: Person | None) -> Person | None:
+        """Who signs in without a page, if anybody."""
         person, self.next_person = self.next_person, None
         if person is None and asked.prompt == "none":
             return None if asked.params.get("max_age") == "0" else signed_in
@@ -267,13 +268,14 @@ class StandIn:
         if "cancel" in call.params:
             return self.answer(asked, self.refusal(Refused("access_denied", "the person cancelled")))
         people = self.people_at(asked.authority)
-        person = find(people, call.params.get("person")) or self._invented(call, asked.authority)
+        person = find(people, call.params.get("person")) or self.invented(call, asked.authority)
         if person is None:
             path = request.url.path.removesuffix("/choose")
             return pages.choose(self.label, path, asked, people, None, call.params)
         return self.sign_in(asked, person)
 
-    def _invented(self, call: Call, authority: str) -> Person | None:
+    def invented(self, call: Call, authority: str) -> Person | None:
+        """Who was typed into the form; None where that is no address."""
         name, email = (call.params.get(field, "").strip() for field in ("name", "email"))
         if not pages.plausible(email):
             return None

@@ -1,0 +1,123 @@
+"""The example with both buttons, as a person meets it: windows, One Tap, a form from Google's page, a known address."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import Browser, chromium
+from harness import free_port
+from processes import Command, wait_until
+
+pytestmark = pytest.mark.browser
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "msal-and-google-buttons" / "serve.py"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address that the example prints."""
+    ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
+    started = Command([str(EXAMPLE), *ports], tmp_path_factory.mktemp("example"))
+    try:
+        wait_until(lambda: "The page:" in started.out or started.process.poll() is not None)
+        assert started.process.poll() is None, started.err
+        yield re.findall(r"http://localhost:\d+", started.out)[0]
+        assert started.end(signal.SIGINT) == 0, started.err
+        assert "Traceback" not in started.err
+    finally:
+        started.process.kill()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(shared: Browser, page: str) -> Iterator[Browser]:
+    """At the page, knowing nothing; afterwards its console is empty, and it has called nobody but this machine."""
+    shared.forget()
+    shared.open(page)
+    shared.await_heading("Sign in")
+    yield shared
+    shared.check_manners()
+
+
+def choose(browser: Browser, provider: str, person: str) -> None:
+    browser.press(f"Sign in with {provider}")
+    with browser.other_window():
+        browser.await_heading("Who is signing in?")
+        browser.press(person)
+
+
+def sign_out(browser: Browser) -> None:
+    browser.press("Sign out")
+    browser.await_heading("Sign in")
+
+
+def test_both_buttons(browser: Browser) -> None:
+    choose(browser, "Google", "Alan Turing")
+    browser.await_heading("Hello Alan Turing")
+    assert "alan@example.org, by google" in browser.text
+    sign_out(browser)
+    choose(browser, "Microsoft", "Margaret Hamilton")
+    browser.await_heading("Hello Margaret Hamilton")
+
+
+def test_the_session_is_one_like_any_other(browser: Browser, page: str) -> None:
+    choose(browser, "Google", "Alan Turing")
+    browser.await_heading("Hello Alan Turing")
+    browser.open(page)
+    browser.await_heading("Hello Alan Turing")
+    sign_out(browser)
+
+
+def test_one_tap(browser: Browser) -> None:
+    """Google knows who is there, from the time before."""
+    choose(browser, "Google", "Grace Hopper")
+    browser.await_heading("Hello Grace Hopper")
+    sign_out(browser)
+    browser.press("Continue as Grace Hopper")
+    browser.await_heading("Hello Grace Hopper")
+
+
+def test_googles_page_posts_the_token(browser: Browser, page: str) -> None:
+    browser.press("without a window")
+    browser.await_heading("Sign in")
+    browser.press("Sign in with Google")
+    browser.await_heading("Who is signing in?")
+    browser.press("Grace Hopper")
+    browser.await_heading("Hello Grace Hopper")
+    assert browser.url == f"{page}/"
+
+
+def test_cancelling(browser: Browser) -> None:
+    browser.press("Sign in with Google")
+    with browser.other_window():
+        browser.await_heading("Who is signing in?")
+        browser.press("Cancel")
+    assert browser.heading == "Sign in"
+
+
+def test_an_address_that_is_known(browser: Browser, page: str) -> None:
+    choose(browser, "Microsoft", "Ada Lovelace")
+    browser.await_heading("Hello Ada Lovelace")
+    sign_out(browser)
+    choose(browser, "Google", "Ada Lovelace")
+    browser.await_heading("You may have an account already")
+    browser.press("Join them")
+    browser.wait(lambda: "Continue with Microsoft" in browser.text, "the gateway's question")
+    browser.press("Continue with Microsoft")
+    browser.await_heading("Who is signing in?")
+    browser.press("Ada Lovelace")
+    browser.await_heading("Hello Ada Lovelace")
+    assert browser.url == f"{page}/"
+    sign_out(browser)
+    choose(browser, "Google", "Ada Lovelace")
+    browser.await_heading("Hello Ada Lovelace")
