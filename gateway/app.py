@@ -23,6 +23,7 @@ from .db import Database, brief
 from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
 from .flows.courier import Courier
+from .flows.provider_tokens import ProviderTokenDesk
 from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
@@ -55,6 +56,7 @@ from .web import (
     owner,
     posted,
     problems,
+    provider_token,
     revocations,
     sign_in,
     token,
@@ -159,6 +161,7 @@ ROUTES: Sequence[Route] = (
     *forward_auth.routes,
     *revocations.routes,
     *well_known.routes,
+    *provider_token.routes,
     *metrics.routes,
     *openapi.routes,
     *posted.routes,
@@ -205,6 +208,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
     issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl, settings.apps)
     default = settings.default_redirect
+    providers = Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport)
     return Parts(
         settings=settings,
         base=base,
@@ -212,7 +216,8 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         clock=clock,
         database=database,
         sealer=sealer,
-        providers=Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport),
+        providers=providers,
+        provider_tokens=ProviderTokenDesk(database, sealer, providers),
         attempts=Attempts(sealer),
         nonces=Nonces(sealer),
         keyring=keyring,
@@ -276,7 +281,7 @@ def chores(parts: Parts) -> list[Chore]:
         Chore("providers", 60, parts.providers.warm),
         *(Chore(f"keys {keyring.family}", 2, keyring.upkeep) for keyring in parts.keyrings),
         *([Chore("logouts", 1, parts.courier.deliver)] if parts.settings.apps else []),
-        Chore("prune", 300, lambda: prune(parts.database, parts.now())),
+        Chore("prune", 300, lambda: prune(parts.database, parts.now(), parts.provider_tokens.revoke)),
         *([Chore("metrics", 2, parts.metrics.post)] if parts.metrics.shared else []),
     ]
 

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
-from .errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed
+from .errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed, NotConfirmed
 from .sealing import Sealer
 
 LIFETIME = 600  # seconds a person has at the provider
@@ -49,6 +49,7 @@ class Attempt:
     session: str = ""  # the one this browser had when it started; link: the one it is for
     purpose: Purpose = "sign_in"
     bound: str = ""  # join: the pending proof; sign_in: an invitation, if there is one
+    max_age: int | None = None  # seconds that the sign-in at the provider may lie before the start of this
     generation: int = 0
 
     def expired(self, now: int) -> bool:
@@ -75,8 +76,9 @@ class Attempts:
         session: str = "",
         purpose: Purpose = "sign_in",
         bound: str = "",
+        max_age: int | None = None,
     ) -> Attempt:
-        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, session, purpose, bound)
+        return Attempt(secrets.token_urlsafe(24), provider, redirect_to, now, session, purpose, bound, max_age)
 
     def pack(self, attempt: Attempt) -> str:
         """The cookie's value: signed, not secret."""
@@ -88,6 +90,7 @@ class Attempts:
             attempt.session,
             attempt.purpose,
             attempt.bound,
+            attempt.max_age,
         ]
         return self._signers[0].sign(base64_encode(json.dumps(fields, separators=(",", ":")))).decode("ascii")
 
@@ -123,8 +126,9 @@ def read(packed: Any, generation: int) -> Attempt | None:
             str(session),
             ("sign_in" | "link" | "join") as purpose,
             str(bound),
+            (int() | None) as max_age,
         ]:
-            return Attempt(id, provider, redirect_to, started_at, session, purpose, bound, generation)
+            return Attempt(id, provider, redirect_to, started_at, session, purpose, bound, max_age, generation)
         case _:
             return None
 
@@ -138,6 +142,20 @@ def judge(attempt: Attempt | None, state: str, provider: str, now: int) -> Attem
     if attempt.expired(now):
         raise AttemptExpired(f"started {now - attempt.started_at} s ago")
     return attempt
+
+
+def signed_in_at(attempt: Attempt, auth_time: int | None, leeway: int) -> int | None:
+    """The provider's `auth_time`, held against what this attempt asks for. `leeway`: seconds that the clocks may be
+    apart; what they explain counts as within the age that was asked for.
+
+    None where the provider does not say: it is taken to have had the person sign in now. Raises NotConfirmed.
+    """
+    if attempt.max_age is None or auth_time is None:
+        return auth_time
+    earliest = attempt.started_at - attempt.max_age
+    if auth_time < earliest - leeway:
+        raise NotConfirmed("auth_time is of an earlier sign-in")
+    return max(auth_time, earliest)
 
 
 def oldest(sizes: Mapping[Attempt, int], keep: int, room: int) -> list[Attempt]:

@@ -154,9 +154,25 @@ class ReauthenticationRequired(Refusal):
     code = "reauthentication_required"
     sentence = "Please confirm that it is you: sign in again first."
 
-    def __init__(self, provider: str) -> None:
-        super().__init__("the sign-in is too long ago")
+    def __init__(
+        self, provider: str, cause: str = "the sign-in is too long ago", *, back: str = "/auth/account"
+    ) -> None:
+        super().__init__(cause)
         self.provider = provider
+        self.back = back  # the page to go on from afterwards
+
+
+class TokenRefused(ProviderError):
+    """A token that was kept is of no more use at its provider; the person would have to sign in there again."""
+
+
+class NotConfirmed(Refusal):
+    """The provider was asked for a fresh sign-in, and says that the person's was an old one."""
+
+    code = "reauthentication_required"
+    sentence = (
+        "The sign-in service let you through without asking you. Sign out there first, then confirm that it is you."
+    )
 
 
 class IdentityTaken(Refusal):

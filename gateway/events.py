@@ -56,6 +56,7 @@ class Origin:
     ip: str = ""
     user_agent: str = ""
     request_id: str = ""
+    session_id: uuid.UUID | None = None  # of whoever asked for it, signed in
 
 
 NOWHERE = Origin()  # an operator at the command line
@@ -79,7 +80,7 @@ async def record(connection: AsyncConnection, event: Event, origin: Origin, now:
         "at": now,
         "name": event.name,
         "account_id": event.account_id,
-        "session_id": event.session_id,
+        "session_id": event.session_id or origin.session_id,
         "provider": event.provider,
         "ip": origin.ip,
         "user_agent": origin.user_agent,
@@ -92,7 +93,7 @@ async def record(connection: AsyncConnection, event: Event, origin: Origin, now:
         extra={
             "fields": {
                 "account": str(event.account_id) if event.account_id else None,
-                "session": str(event.session_id) if event.session_id else None,
+                "session": str(row["session_id"]) if row["session_id"] else None,
                 "provider": event.provider,
                 "ip": origin.ip,
                 **event.detail,

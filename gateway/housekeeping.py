@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import attempts, events, logouts, pending, sessions
 from .accounts import invitations
+from .accounts.provider_tokens import Kept
 from .db import Database
 from .flows.own import delete_due
 
@@ -26,6 +27,7 @@ EVENTS_KEPT = 180 * 86400  # seconds
 EVENTS_OF_NOBODY_KEPT = 7 * 86400  # seconds; a stranger's refused sign-in
 
 Work = Callable[[], Awaitable[object]]
+Revoke = Callable[[Sequence[Kept]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,16 @@ class Chore:
     work: Work
 
 
-async def prune(database: Database, now: int) -> dict[str, int]:
-    """Delete what has expired, in small batches; how many rows of each kind went."""
+async def revoke_nothing(_orphans: Sequence[Kept]) -> None:
+    """For where no provider's tokens are kept."""
+
+
+async def prune(database: Database, now: int, revoke: Revoke = revoke_nothing) -> dict[str, int]:
+    """Delete what has expired, in small batches; how many rows of each kind went. `revoke` is given providers' tokens
+    of accounts that are gone, after each commit."""
     kinds: dict[str, Callable[[AsyncConnection], Awaitable[int]]] = {
         "sessions": lambda connection: sessions.prune(connection, now, BATCH),
         "spent": lambda connection: attempts.prune(connection, now, BATCH),
-        "accounts": lambda connection: delete_due(connection, now, FEW),
         "pending": lambda connection: pending.prune(connection, now, BATCH),
         "logouts": lambda connection: logouts.prune(connection, now, BATCH),
         "invitations": lambda connection: invitations.prune(connection, now, BATCH),
@@ -50,7 +56,19 @@ async def prune(database: Database, now: int) -> dict[str, int]:
             connection, now - EVENTS_KEPT, BATCH, of_nobody_before=now - EVENTS_OF_NOBODY_KEPT
         ),
     }
-    return {kind: await drain(database, work) for kind, work in kinds.items()}
+    gone = {kind: await drain(database, work) for kind, work in kinds.items()}
+    return {**gone, "accounts": await delete_accounts(database, now, revoke)}
+
+
+async def delete_accounts(database: Database, now: int, revoke: Revoke) -> int:
+    total = 0
+    while True:
+        async with database.write() as connection:
+            erased = await delete_due(connection, now, FEW)
+        await revoke(erased.orphans)
+        total += erased.accounts
+        if not erased.accounts:
+            return total
 
 
 async def drain(database: Database, work: Callable[[AsyncConnection], Awaitable[int]]) -> int:

@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderTokens:
+    """What a provider's token endpoint handed out. `expires_at`: epoch seconds, None where it did not say."""
+
+    access_token: str = field(repr=False)
+    expires_at: int | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """A verified person at a provider. (issuer, subject) is the key; everything else is attribute.
 

@@ -121,7 +121,19 @@ def identity_faults(accounts: dict[uuid.UUID, Any], identities: dict[uuid.UUID, 
         *(f"{key} belongs to {count} accounts" for key, count in keys.items() if count > 1),
         *(f"{id_} has identities, and is no living account" for id_ in held.keys() - living),
         *(f"{id_} has no identity" for id_ in living - held.keys()),
+        *(
+            f"{id_} has a wrong word on its address"
+            for id_ in living
+            if not rightly_verified(accounts[id_], identities)
+        ),
     ]
+
+
+def rightly_verified(account: Any, identities: dict[uuid.UUID, Any]) -> bool:
+    """Whether the account's address counts as verified exactly if one of its identities vouches for it."""
+    mine = [row for row in identities.values() if row.account_id == account.id and row.email_verified]
+    vouched = {row.email_key for row in mine}
+    return account.email_verified == ((account.email or "").lower() in vouched)
 
 
 def session_faults(row: Any, accounts: dict[uuid.UUID, Any], identities: dict[uuid.UUID, Any]) -> list[str]:

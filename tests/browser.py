@@ -118,7 +118,7 @@ class Browser:
             ActionChains(self.driver).send_keys(Keys.TAB).perform()
             focused = self.driver.switch_to.active_element
             assert self.outlined(focused), f"no focus to be seen at {focused.text!r}"
-            if name in focused.text.splitlines():
+            if name in (*focused.text.splitlines(), focused.accessible_name):
                 return
         pytest.fail(f"{name!r} cannot be reached by Tab")
 

@@ -168,6 +168,7 @@ def world(
     *,
     clock: Callable[[], float] = time.time,
     entra: Mapping[str, Any] | None = None,
+    at_google: Mapping[str, Any] | None = None,
     **gateway: Any,
 ) -> Iterator[World]:
     port = free_port()
@@ -180,6 +181,7 @@ def world(
             provider.clients.append(Client(id=f"{name}-client", secret="fake-secret", redirect_uris=redirects))
             tables[name] = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
         tables["google"] |= {"discovery_url": google.discovery_url, "issuer": google.issuer}
+        tables["google"] |= at_google or {}
         tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
         tables["microsoft"] |= entra or {}
         with running(settings_for(database_url, tables, port, **gateway), clock=clock) as gate:

@@ -74,6 +74,35 @@ def test_an_unknown_identity(
     assert verdict == expected[outcome]
 
 
+DISABLED = (Holder(A, authority=True, disabled=True),)
+LIVING = (Holder(B, authority=True),)
+
+
+@pytest.mark.parametrize("invited", [False, True], ids=["", "invited"])
+@pytest.mark.parametrize("signup", SIGNUP)
+@pytest.mark.parametrize(("linking", "address"), TABLE)
+def test_a_disabled_holder_of_the_address(linking: Linking, address: str, signup: str, invited: bool) -> None:
+    """Is joined by nobody, and keeps its person out; an address that nobody verified is not theirs."""
+    policy, _, unverified = SIGNUP[signup]
+    counts = address in ("verified", "authority")
+    expected = Refuse(AccountDisabled, A) if counts else Create() if invited else unverified
+    verdict = decide(ADDRESS[address], None, DISABLED, replace(policy, linking=linking), invited=invited)
+    assert verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("linking", "address", "verdict"),
+    [
+        ("ask", "verified", AskToJoin((B,), may_separate=False)),
+        ("verified", "authority", Join(B)),
+        ("verified", "verified", Refuse(AccountDisabled, A)),
+        ("never", "authority", Refuse(AccountDisabled, A)),
+    ],
+)
+def test_a_living_holder_beside_a_disabled_one(linking: Linking, address: str, verdict: Verdict) -> None:
+    assert decide(ADDRESS[address], None, (*DISABLED, *LIVING), Policy(linking=linking)) == verdict
+
+
 @pytest.mark.parametrize(
     ("known", "verdict"),
     [(Known(B, KEY), SignIn(B, KEY)), (Known(B, KEY, disabled=True), Refuse(AccountDisabled, B))],

@@ -165,14 +165,15 @@ class People(RuleBasedStateMachine):
     def join(self, which: int, person: str, provider: str, address: str | None, trust: str, right: bool) -> None:
         """`right`: with what was asked for, if they have that; else with anything, by anybody."""
         question = self.pick(self.town.questions, which)
-        asked = [key for account in self.model.questions.get(question.token, ()) for key in self.model.keys(account)]
+        candidates = {self.model.root(account) for account in self.model.questions.get(question.token, ())}
+        asked = [key for account in candidates for key in self.model.keys(account)]
         wanted = [self.model.told[key] for key in sorted(asked) if key[1] == question.person]
         proven = pick(wanted, which) if right and wanted else said(person, provider, address, trust)
         account, new = self.model.owner.get(key_of(proven)), key_of(question.who)
         admission = self.do(self.town.join(self.desk, question, proven))
         if not self.open(question):
             assert isinstance(admission, AttemptExpired)
-        elif account not in self.model.questions[question.token] or not self.model.usable(account):
+        elif account not in candidates or not self.model.usable(account):
             assert isinstance(admission, JoinMismatch)
         elif self.model.owner.get(new, account) != account:
             assert isinstance(admission, IdentityTaken)

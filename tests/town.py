@@ -113,7 +113,7 @@ class Town:
         async with desk.database.read() as connection:
             query = select(mine.id).where(mine.issuer == key[0], mine.subject == key[1])
             identity_id = (await connection.execute(query)).scalar() or uuid.uuid4()
-        return await unlink(desk, session.account_id, identity_id, ORIGIN, self.now)
+        return (await unlink(desk, session.account_id, identity_id, ORIGIN, self.now)).ended
 
     async def join(self, desk: Desk, question: Kept, proven: Identity) -> Admission:
         self.proven[proven.subject].add(key_of(proven))

@@ -46,6 +46,11 @@ class Model:
         same = {key for key, told in self.told.items() if told.email_verified and same_address(told, who)}
         return {self.owner[key] for key in same if self.usable(self.owner[key])}
 
+    def barred(self, who: Identity) -> bool:
+        """Whether a disabled account holds their address."""
+        same = {key for key, told in self.told.items() if told.email_verified and same_address(told, who)}
+        return bool(who.email and who.email_verified) and any(self.accounts[self.owner[key]].disabled for key in same)
+
     def has_authority(self, account: uuid.UUID, who: Identity) -> bool:
         mine = [self.told[key] for key in self.keys(account)]
         return any(told.email_authority and same_address(told, who) for told in mine)
@@ -55,13 +60,13 @@ class Model:
         known = self.owner.get(key_of(who))
         if known:
             return "refused" if self.accounts[known].disabled else known
-        holders = self.holders(who)
+        holders, alone = self.holders(who), "refused" if self.barred(who) else "created"
         if ask and holders and self.linking == "ask":
             return "asked"
         if ask and len(holders) == 1 and self.linking == "verified" and who.email_authority:
             (holder,) = holders
-            return holder if self.has_authority(holder, who) else "created"
-        return "created"
+            return holder if self.has_authority(holder, who) else alone
+        return alone
 
     def let_in(self, who: Identity, session: Session) -> None:
         self.put(who, session.account_id)

@@ -3,7 +3,7 @@
     identity known? ── yes ──► account disabled? ── yes ──► Refuse(account_disabled)
           │                            └── no ───────────► SignIn
           no
-          │   its verified address known at other accounts?
+          │   its verified address known at other accounts? (a disabled one: no new account)
           ├── yes, and account_linking = "ask" ──────────────────────────────────────► AskToJoin
           ├── yes, "verified", one account, an authority for the address on both sides ► Join
           │
@@ -44,10 +44,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A living account at which the identity's address is verified; `authority`: by an authority for it."""
+    """An account at which the identity's address is verified; `authority`: by an authority for it."""
 
     account_id: uuid.UUID
     authority: bool
+    disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +87,27 @@ Verdict = SignIn | Create | Join | AskToJoin | Refuse
 def decide(
     identity: Identity, known: Known | None, holders: Sequence[Holder], policy: Policy, *, invited: bool = False
 ) -> Verdict:
-    """What this identity may do. `holders`: of its address; they count only when that is verified here, too."""
+    """What this identity may do. `holders`: of its address; they count only when that is verified here, too.
+
+    A disabled holder is nobody to be joined, and keeps its person from having another account, invited or not.
+    """
     if known is not None:
         if known.disabled:
             return Refuse(AccountDisabled, known.account_id)
         return SignIn(known.account_id, known.identity_id)
-    refusal = None if invited else refuse_sign_up(identity, policy)
-    if holders and identity.email_verified:
-        if policy.linking == "ask":
-            return AskToJoin(tuple(holder.account_id for holder in holders), may_separate=refusal is None)
-        if policy.linking == "verified" and identity.email_authority and len(holders) == 1 and holders[0].authority:
-            return Join(holders[0].account_id)
+    counted = holders if identity.email_verified else ()
+    living = [holder for holder in counted if not holder.disabled]
+    refusal = refuse_disabled(counted) or (None if invited else refuse_sign_up(identity, policy))
+    if living and policy.linking == "ask":
+        return AskToJoin(tuple(holder.account_id for holder in living), may_separate=refusal is None)
+    if policy.linking == "verified" and identity.email_authority and len(living) == 1 and living[0].authority:
+        return Join(living[0].account_id)
     return refusal or Create()
+
+
+def refuse_disabled(holders: Sequence[Holder]) -> Refuse | None:
+    disabled = next((holder for holder in holders if holder.disabled), None)
+    return Refuse(AccountDisabled, disabled.account_id) if disabled else None
 
 
 def refuse_sign_up(identity: Identity, policy: Policy) -> Refuse | None:

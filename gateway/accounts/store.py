@@ -135,24 +135,23 @@ async def move_identities(
 
 
 async def holders(connection: AsyncConnection, address: str) -> list[Holder]:
-    """The accounts at which a provider has verified this address: living ones, oldest first.
+    """The accounts at which a provider has verified this address, disabled ones too, oldest first.
 
     An address that nobody verified leads to nobody, so whoever only claimed it holds nothing.
     """
     mine, theirs = schema.accounts.c, schema.identities.c
     query = (
-        select(mine.id, func.max(case((theirs.email_authority, 1), else_=0)).label("authority"))
+        select(mine.id, mine.disabled_at, func.max(case((theirs.email_authority, 1), else_=0)).label("authority"))
         .join_from(schema.identities, schema.accounts)
         .where(
             theirs.email_key == email_key(address),
             theirs.email_verified,
-            mine.disabled_at.is_(None),
             mine.merged_into.is_(None),
         )
-        .group_by(mine.id, mine.created_at)
+        .group_by(mine.id, mine.created_at, mine.disabled_at)
         .order_by(mine.created_at, mine.id)
     )
-    return [Holder(row.id, bool(row.authority)) for row in await connection.execute(query)]
+    return [Holder(row.id, bool(row.authority), row.disabled_at is not None) for row in await connection.execute(query)]
 
 
 async def change(connection: AsyncConnection, account_id: uuid.UUID, **values: Any) -> None:
@@ -162,15 +161,20 @@ async def change(connection: AsyncConnection, account_id: uuid.UUID, **values: A
 
 async def refresh_identity(
     connection: AsyncConnection, account_id: uuid.UUID, identity_id: uuid.UUID, identity: Identity, now: int
-) -> None:
-    """Keep what the provider says now about an identity it vouched for again; the account's own data stays.
+) -> bool:
+    """Keep what the provider says now about an identity it vouched for again; the account's own data stays. Whether
+    the address, or what makes it verified, is another than before.
 
     Overtaken when the identity is not this account's any more.
     """
-    mine = schema.identities.c
-    still = update(schema.identities).where(mine.id == identity_id, mine.account_id == account_id)
-    if (await connection.execute(still.values(**told(identity, now)))).rowcount != 1:
+    mine, values = schema.identities.c, told(identity, now)
+    still = update(schema.identities).where(mine.id == identity_id, mine.account_id == account_id).values(**values)
+    as_before = mine.email.is_not_distinct_from(identity.email), mine.email_verified == identity.email_verified
+    if (await connection.execute(still.where(*as_before))).rowcount == 1:
+        return False
+    if (await connection.execute(still)).rowcount != 1:
         raise Overtaken("the identity was unlinked, or went to another account")
+    return True
 
 
 def told(identity: Identity, now: int) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -89,42 +89,48 @@ async def only_one(parts: Parts, address: str) -> uuid.UUID:
 
 @accounts.command()
 @CONFIG
+@AS_JSON
 @ID
-def disable(config: str, account_id: uuid.UUID) -> None:
+def disable(config: str, as_json: bool, account_id: uuid.UUID) -> None:
     """Let nobody sign in to it any more, and end its sessions."""
     from gateway.flows import operate
 
     done = run(config, lambda parts: operate.disable(parts.database, account_id, parts.now()))
-    click.echo(f"{account_id} {'is disabled' if done.changed else 'was disabled already'}; {ended(done)}.")
+    words = f"{account_id} {'is disabled' if done.changed else 'was disabled already'}; {ended(done)}."
+    say(as_json, changed_json(done), words)
 
 
 @accounts.command()
 @CONFIG
+@AS_JSON
 @ID
-def enable(config: str, account_id: uuid.UUID) -> None:
+def enable(config: str, as_json: bool, account_id: uuid.UUID) -> None:
     """Let people sign in to it again."""
     from gateway.flows import operate
 
     done = run(config, lambda parts: operate.enable(parts.database, account_id, parts.now()))
-    click.echo(f"{account_id} {'is enabled' if done.changed else 'was enabled already'}.")
+    words = f"{account_id} {'is enabled' if done.changed else 'was enabled already'}."
+    say(as_json, changed_json(done), words)
 
 
 @accounts.command("sign-out")
 @CONFIG
+@AS_JSON
 @ID
-def sign_out(config: str, account_id: uuid.UUID) -> None:
+def sign_out(config: str, as_json: bool, account_id: uuid.UUID) -> None:
     """End all of its sessions."""
     from gateway.flows import operate
 
     done = run(config, lambda parts: operate.sign_out(parts.database, account_id, parts.now()))
-    click.echo(f"{account_id}: {ended(done)}.")
+    say(as_json, changed_json(done), f"{account_id}: {ended(done)}.")
 
 
 @accounts.command()
 @CONFIG
+@AS_JSON
 @ID
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(config: str, account_id: uuid.UUID, yes: bool) -> None:
+def delete(config: str, as_json: bool, account_id: uuid.UUID, yes: bool) -> None:
     """Delete it for good, with its identities; ends its sessions."""
     from gateway.flows import operate
 
@@ -134,8 +140,23 @@ def delete(config: str, account_id: uuid.UUID, yes: bool) -> None:
         found = run(config, lambda parts: look_up(parts, str(account_id)))
         click.echo(showing.shown_text(found), err=True)
         click.confirm("\nDelete this account for good?", abort=True, err=True)
-    done = run(config, lambda parts: operate.delete(parts.database, account_id, parts.now()))
-    click.echo(f"{account_id} is deleted; {ended(done)}.")
+
+    async def work(parts: Parts) -> Changed:
+        done = await operate.delete(parts.database, account_id, parts.now())
+        await parts.provider_tokens.revoke(done.orphans)
+        return done
+
+    done = run(config, work)
+    say(as_json, changed_json(done), f"{account_id} is deleted; {ended(done)}.")
+
+
+def say(as_json: bool, values: Mapping[str, Any], words: str) -> None:
+    """What was done: for programs, or for people."""
+    click.echo(json.dumps(values, indent=2) if as_json else words)
+
+
+def changed_json(done: Changed) -> dict[str, Any]:
+    return {"id": str(done.account.id), "changed": done.changed, "sessions_ended": done.ended}
 
 
 def ended(done: Changed) -> str:

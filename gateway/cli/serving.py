@@ -6,10 +6,15 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING
 
 import click
 
 from .work import CONFIG, load, with_parts
+
+if TYPE_CHECKING:
+    from gateway.web.parts import Parts
 
 
 @click.command()
@@ -66,5 +71,8 @@ def prune(config: str) -> None:
     """Delete what has expired; a running server does it by itself."""
     from gateway.housekeeping import prune as delete_expired
 
-    for kind, gone in with_parts(config, lambda parts: delete_expired(parts.database, parts.now())).items():
+    def expired(parts: Parts) -> Coroutine[None, None, dict[str, int]]:
+        return delete_expired(parts.database, parts.now(), parts.provider_tokens.revoke)
+
+    for kind, gone in with_parts(config, expired).items():
         click.echo(f"{kind}: {gone} deleted")

@@ -24,11 +24,12 @@ from gateway.accounts import (
     Verdict,
     grants,
     invitations,
+    provider_tokens,
 )
 from gateway.db import Database
 from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
-from gateway.identity import Identity
+from gateway.identity import Identity, ProviderTokens
 from gateway.sealing import Sealer
 from gateway.tokens.codes import Codes
 from gateway.tokens.refresh import GATEWAY
@@ -72,6 +73,7 @@ class Newcomer:
     invitation: str | None = None
     target: str = ""
     grant: Grant | None = None
+    tokens: ProviderTokens | None = None  # to be kept, where `store_tokens` says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,7 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
         case AskToJoin() as asked:
             return Admission(question=await ask(connection, desk, newcomer, asked, origin, now))
         case SignIn(account_id, identity_id):
-            await accounts.refresh_identity(connection, account_id, identity_id, identity, now)
-            await cancel_deletion(connection, account_id, identity.provider, origin, now)
+            await welcome_back(connection, account_id, identity_id, newcomer, origin, now)
         case Join(account_id):
             await hold_holder(connection, account_id, identity)
             identity_id = await link(connection, account_id, newcomer, origin, now, {"by": "verified address"})
@@ -183,11 +184,12 @@ async def ask(
 ) -> str:
     """Keep what was proven until the person has answered."""
     proof = {
-        "identity": as_json(newcomer.identity),
+        "identity": as_json(replace(newcomer.identity, auth_time=signed_in_at(newcomer.identity, now))),
         "accounts": [str(account_id) for account_id in asked.account_ids],
         "may_separate": asked.may_separate,
         "target": newcomer.target,
         "invitation": newcomer.invitation,
+        "tokens": asdict(newcomer.tokens) if newcomer.tokens else None,
     }
     for account_id in asked.account_ids:
         offered = Event("join_offered", account_id, None, newcomer.identity.provider)
@@ -199,7 +201,7 @@ async def hold_holder(connection: AsyncConnection, account_id: uuid.UUID, identi
     """Hold the one account that the identity's address leads to. Overtaken when it leads elsewhere by now."""
     await accounts.hold(connection, account_id)
     holders = await accounts.holders(connection, identity.email or "")
-    if [holder.account_id for holder in holders] != [account_id]:
+    if [holder.account_id for holder in holders if not holder.disabled] != [account_id]:
         raise Overtaken("the account with this address was disabled, merged or deleted, or is not the only one")
 
 
@@ -222,6 +224,30 @@ async def link(
     return identity_id
 
 
+async def welcome_back(
+    connection: AsyncConnection,
+    account_id: uuid.UUID,
+    identity_id: uuid.UUID,
+    newcomer: Newcomer,
+    origin: Origin,
+    now: int,
+) -> None:
+    """What follows from a known identity's being there again, at an account that the caller holds."""
+    identity = newcomer.identity
+    changed = await accounts.refresh_identity(connection, account_id, identity_id, identity, now)
+    await cancel_deletion(connection, account_id, identity.provider, origin, now)
+    if changed:
+        await sessions.hold(connection, [account_id], now, beside=newcomer.replaces)
+        await retell(connection, account_id, now)
+
+
+async def keep_tokens(
+    connection: AsyncConnection, desk: Desk, identity_id: uuid.UUID, tokens: ProviderTokens | None, now: int
+) -> None:
+    if tokens:
+        await provider_tokens.keep(connection, desk.sealer, identity_id, tokens, now)
+
+
 async def cancel_deletion(
     connection: AsyncConnection, account_id: uuid.UUID, provider: str, origin: Origin, now: int
 ) -> None:
@@ -242,6 +268,7 @@ async def open_session(
     now: int,
 ) -> Admission:
     identity = newcomer.identity
+    await keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
     grant = newcomer.grant or Grant(GATEWAY, SCOPE, desk.terms.max_ttl)
     ended = await make_room(connection, account_id, newcomer, origin, now)
     session_id = uuid.uuid4()
@@ -253,7 +280,7 @@ async def open_session(
         session_id=session_id,
         client_id=grant.client_id,
         scope=grant.scope,
-        auth_time=now,
+        auth_time=signed_in_at(identity, now),
         expires_at=now + grant.lives,
         user_agent=origin.user_agent,
         ip=origin.ip,
@@ -290,8 +317,26 @@ async def make_room(
     return ended
 
 
+def signed_in_at(identity: Identity, now: int) -> int:
+    """When the person signed in, epoch seconds: at the provider, where it says so (OpenID Connect Core section 2), and
+    never later than now."""
+    return now if identity.auth_time is None else min(identity.auth_time, now)
+
+
 def as_json(identity: Identity) -> dict[str, Any]:
     return {**asdict(identity), "ids": dict(identity.ids)}
+
+
+def waiting(proof: Mapping[str, Any], replaces: uuid.UUID | None) -> Newcomer:
+    """Whoever was asked, as the pending proof holds them."""
+    tokens = ProviderTokens(**proof["tokens"]) if proof.get("tokens") else None
+    return Newcomer(
+        from_json(proof["identity"]),
+        replaces=replaces,
+        invitation=proof.get("invitation"),
+        target=proof["target"],
+        tokens=tokens,
+    )
 
 
 def from_json(value: Mapping[str, Any]) -> Identity:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, pending
-from gateway.accounts import LinkedIdentity
+from gateway.accounts import LinkedIdentity, merges
 from gateway.errors import AttemptExpired, IdentityTaken, JoinMismatch
 from gateway.events import Origin
 from gateway.identity import Identity
@@ -35,7 +35,7 @@ async def question(desk: Desk, token: str, now: int) -> Question:
         proof = await pending.look(connection, desk.sealer, "join", token, now)
         if proof is None:
             raise AttemptExpired("no such question")
-        known = await accounts.identities_of(connection, candidates(proof))
+        known = await accounts.identities_of(connection, await candidates(connection, proof))
     everything = tuple(identity for identities in known.values() for identity in identities)
     return Question(admission.from_json(proof["identity"]), everything, proof["may_separate"], proof["target"])
 
@@ -51,25 +51,24 @@ async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: in
         if proof is None:
             raise AttemptExpired("the question was answered meanwhile")
         found = await accounts.find(connection, proven.identity)
-        if found is None or found[0].id not in candidates(proof) or found[0].disabled_at:
+        if found is None or found[0].id not in await candidates(connection, proof) or found[0].disabled_at:
             raise JoinMismatch("another account than those with this address")
         account, identity_id = found
-        await accounts.refresh_identity(connection, account.id, identity_id, proven.identity, now)
-        await admission.cancel_deletion(connection, account.id, proven.identity.provider, origin, now)
-        newcomer = replace(proven, identity=admission.from_json(proof["identity"]))
-        await settle(connection, account.id, newcomer, origin, now)
+        await admission.welcome_back(connection, account.id, identity_id, proven, origin, now)
+        await settle(connection, desk, account.id, admission.waiting(proof, proven.replaces), origin, now)
         return await admission.open_session(connection, desk, proven, account.id, identity_id, origin, now)
 
     return await desk.undisturbed(work)
 
 
 async def settle(
-    connection: AsyncConnection, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
+    connection: AsyncConnection, desk: Desk, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
 ) -> None:
     """Link the identity, unless it came to this account in the meantime. IdentityTaken when to another."""
     taken = await accounts.find(connection, newcomer.identity, hold=False)
     if taken is None:
-        await admission.link(connection, account_id, newcomer, origin, now, {"by": "question"})
+        identity_id = await admission.link(connection, account_id, newcomer, origin, now, {"by": "question"})
+        await admission.keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
     elif taken[0].id != account_id:
         raise IdentityTaken("linked elsewhere while the question was open")
 
@@ -82,16 +81,11 @@ async def stay_apart(desk: Desk, token: str, replaces: uuid.UUID | None, origin:
         proof = await pending.take(connection, desk.sealer, "join", token, now)
         if proof is None:
             raise AttemptExpired("the question was answered meanwhile")
-        newcomer = Newcomer(
-            admission.from_json(proof["identity"]),
-            replaces=replaces,
-            invitation=proof.get("invitation"),
-            target=proof["target"],
-        )
-        return await admission.admit(connection, apart, newcomer, origin, now)
+        return await admission.admit(connection, apart, admission.waiting(proof, replaces), origin, now)
 
     return await desk.undisturbed(work)
 
 
-def candidates(proof: Mapping[str, Any]) -> list[uuid.UUID]:
-    return [uuid.UUID(account_id) for account_id in proof["accounts"]]
+async def candidates(connection: AsyncConnection, proof: Mapping[str, Any]) -> list[uuid.UUID]:
+    """The accounts that were asked for, or those that they were merged into meanwhile."""
+    return [await merges.resolve(connection, uuid.UUID(account_id)) for account_id in proof["accounts"]]

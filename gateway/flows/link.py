@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
-from gateway.accounts import Account, LinkedIdentity
+from gateway.accounts import Account, provider_tokens
+from gateway.accounts.provider_tokens import Kept
 from gateway.errors import AccountDisabled, AttemptMismatch, LastIdentity, NotFound
 from gateway.events import Event, Origin
-from gateway.identity import Identity
+from gateway.identity import Identity, ProviderTokens
 
 from . import admit as admission
 from .admit import Desk, Newcomer
@@ -25,18 +26,27 @@ class Linked:
     question: str | None = None
 
 
-async def link(desk: Desk, session_id: uuid.UUID, identity: Identity, origin: Origin, now: int) -> Linked:
+async def link(
+    desk: Desk,
+    session_id: uuid.UUID,
+    identity: Identity,
+    origin: Origin,
+    now: int,
+    tokens: ProviderTokens | None = None,
+) -> Linked:
     """Link an identity that was just proven to the account of a session. AttemptMismatch when that has ended."""
 
     async def work(connection: AsyncConnection) -> Linked:
         mine = await asking(connection, session_id, now)
         found = await accounts.find(connection, identity, hold=False)
         if found is None:
-            await admission.link(connection, mine.id, Newcomer(identity), origin, now, {"by": "owner"})
+            new = await admission.link(connection, mine.id, Newcomer(identity), origin, now, {"by": "owner"})
+            await admission.keep_tokens(connection, desk, new, tokens, now)
             return Linked()
         theirs, identity_id = found
         if theirs.id == mine.id:
-            await accounts.refresh_identity(connection, mine.id, identity_id, identity, now)
+            await admission.welcome_back(connection, mine.id, identity_id, Newcomer(identity), origin, now)
+            await admission.keep_tokens(connection, desk, identity_id, tokens, now)
             return Linked()
         if theirs.disabled_at:
             raise AccountDisabled("the account to merge is disabled")
@@ -44,6 +54,14 @@ async def link(desk: Desk, session_id: uuid.UUID, identity: Identity, origin: Or
         return Linked(await pending.keep(connection, desk.sealer, "merge", {"session": str(session_id), **proof}, now))
 
     return await desk.undisturbed(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """The sessions that ended, and the provider's tokens that nobody keeps any more."""
+
+    ended: list[uuid.UUID]
+    orphans: list[Kept]
 
 
 async def asking(connection: AsyncConnection, session_id: uuid.UUID, now: int) -> Account:
@@ -55,10 +73,8 @@ async def asking(connection: AsyncConnection, session_id: uuid.UUID, now: int) -
     return account
 
 
-async def unlink(
-    desk: Desk, account_id: uuid.UUID, identity_id: uuid.UUID, origin: Origin, now: int
-) -> list[uuid.UUID]:
-    """Remove an identity, and end the sessions that came through it; their ids. NotFound, LastIdentity."""
+async def unlink(desk: Desk, account_id: uuid.UUID, identity_id: uuid.UUID, origin: Origin, now: int) -> Unlinked:
+    """Remove an identity, and end the sessions that came through it. NotFound, LastIdentity."""
     async with desk.database.write() as connection:
         await held(connection, account_id)
         mine = (await accounts.identities_of(connection, [account_id]))[account_id]
@@ -69,24 +85,14 @@ async def unlink(
             raise LastIdentity("the only one")
         await sessions.hold(connection, [account_id], now)
         ended = await sessions.end_for_identity(connection, identity_id, reason="unlinked", now=now)
+        kept = await provider_tokens.of_identity(connection, identity_id)
         await accounts.remove_identity(connection, identity_id)
-        await doubt_address(connection, account_id, [identity for identity in mine if identity is not removed])
         detail = {"identity": str(identity_id), "sessions": len(ended)}
         await events.record(
             connection, Event("identity_unlinked", account_id, None, removed.provider, detail), origin, now
         )
         await retell(connection, account_id, now)
-    return ended
-
-
-async def doubt_address(connection: AsyncConnection, account_id: uuid.UUID, left: list[LinkedIdentity]) -> None:
-    """The account's address stays its owner's choice, but verified only while an identity of theirs vouches for it."""
-    account = await accounts.hold(connection, account_id)
-    if account is None or not account.email_verified:
-        return
-    key = accounts.email_key(account.email)
-    if not any(each.email_verified and accounts.email_key(each.email) == key for each in left):
-        await accounts.change(connection, account_id, email_verified=False)
+    return Unlinked(ended, [kept] if kept else [])
 
 
 async def held(connection: AsyncConnection, account_id: uuid.UUID) -> Account:

@@ -7,7 +7,9 @@ absorbed ── identities, granted roles ──► survivor
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,8 +20,8 @@ from gateway.errors import AttemptExpired, AttemptMismatch, CannotUndo, NotFound
 from gateway.events import NOWHERE, Event, Origin
 
 from .admit import Desk
-from .facts import retell
-from .link import doubt_address, held
+from .facts import judge_address, retell
+from .link import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,7 @@ async def offer(desk: Desk, token: str, session_id: uuid.UUID, now: int) -> Offe
         proof = await pending.look(connection, desk.sealer, "merge", token, now)
         if proof is None:
             raise AttemptExpired("no such offer")
-        if proof["session"] != str(session_id):
-            raise AttemptMismatch("another session than the one that asked")
+        await check_session(connection, proof, session_id, now)
         sides = [await accounts.profile(connection, uuid.UUID(proof[role])) for role in ("survivor", "absorbed")]
     if sides[0] is None or sides[1] is None:
         raise AttemptExpired("one of the accounts is gone")
@@ -59,12 +60,22 @@ async def merge(desk: Desk, token: str, session_id: uuid.UUID, origin: Origin, n
         survivor, absorbed = uuid.UUID(proof["survivor"]), uuid.UUID(proof["absorbed"])
         for account_id in sorted((survivor, absorbed)):  # always in this order, so that two merges never wait crosswise
             await held(connection, account_id)
-        if proof["session"] != str(session_id) or await sessions.get(connection, session_id, now) is None:
-            raise AttemptMismatch("the session that asked for this has ended, or is another")
+        await check_session(connection, proof, session_id, now)
         identities = [each.id for each in (await accounts.identities_of(connection, [absorbed]))[absorbed]]
         if uuid.UUID(proof["by"]) not in identities:
             raise AttemptMismatch("what proved the other account has been unlinked from it")
         return await move(connection, absorbed, survivor, identities, origin, now)
+
+
+async def check_session(connection: AsyncConnection, proof: Mapping[str, Any], session_id: uuid.UUID, now: int) -> None:
+    """AttemptMismatch unless it is the session that was made the offer, or what came of it when the person confirmed
+    that it is them: signed in anew, in the same browser, to the same account."""
+    asked, survivor = uuid.UUID(proof["session"]), uuid.UUID(proof["survivor"])
+    session = await sessions.get(connection, session_id, now)
+    if session is None or session.account_id != survivor:
+        raise AttemptMismatch("the session that asked for this has ended, or is of another account")
+    if session_id != asked and not await sessions.was_replaced(connection, asked, survivor):
+        raise AttemptMismatch("another session than the one that asked")
 
 
 async def move(
@@ -127,8 +138,8 @@ async def give_back(connection: AsyncConnection, merge: merges.Merge, now: int) 
     await grants.withdraw(connection, merge.survivor, merge.roles)
     await accounts.change(connection, merge.absorbed, merged_into=None)
     await merges.note_undone(connection, merge, now)
-    for account_id, left in ((merge.survivor, staying), (merge.absorbed, returning)):
-        await doubt_address(connection, account_id, left)
+    await judge_address(connection, merge.absorbed)
+    for account_id in (merge.survivor, merge.absorbed):
         detail = {"absorbed": str(merge.absorbed), "survivor": str(merge.survivor)}
         await events.record(connection, Event("account_unmerged", account_id, None, None, detail), NOWHERE, now)
     await retell(connection, merge.survivor, now)

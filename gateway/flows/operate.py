@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, sessions
 from gateway.accounts import Account, LinkedIdentity, grants, invitations, merges
+from gateway.accounts.provider_tokens import Kept
 from gateway.db import Database
 from gateway.errors import NotFound, Overtaken
 from gateway.events import NOWHERE, Event
@@ -46,11 +47,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """`changed` is False where the account was so already; `ended` counts the sessions that ended."""
+    """`changed` is False where the account was so already; `ended` counts the sessions that ended; `orphans` are
+    providers' tokens that nobody keeps any more."""
 
     account: Account
     changed: bool
     ended: int = 0
+    orphans: Sequence[Kept] = ()
 
 
 async def page(database: Database, *, limit: int, after: uuid.UUID | None = None, search: str = "") -> list[Listed]:
@@ -124,8 +127,8 @@ async def delete(database: Database, account_id: uuid.UUID, now: int) -> Changed
     """The account, what went into it, and everything personal are gone. NotFound."""
     async with database.write() as connection:
         account = await hold(connection, account_id)
-        ended = await erase(connection, account.id, now, {"by": BY_OPERATOR})
-    return Changed(account, True, ended)
+        erased = await erase(connection, account.id, now, {"by": BY_OPERATOR})
+    return Changed(account, True, erased.ended, erased.orphans)
 
 
 async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account:

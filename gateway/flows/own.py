@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, sessions
-from gateway.accounts import LinkedIdentity, grants, merges
+from gateway.accounts import LinkedIdentity, grants, merges, provider_tokens
+from gateway.accounts.provider_tokens import Kept
 from gateway.db import Database
 from gateway.errors import NotFound, RequestFault
 from gateway.events import NOWHERE, Event, Origin
@@ -24,7 +26,8 @@ GRACE = 7 * 86400  # seconds in which signing in takes a deletion back
 async def change_profile(
     database: Database, account_id: uuid.UUID, wanted: Mapping[str, Any], origin: Origin, now: int
 ) -> None:
-    """Set `name` and `email`; the address must be a verified one of an identity. RequestFault."""
+    """Set `name`, `email` and `picture`: the address a verified one of an identity, the picture that of one, or None.
+    RequestFault."""
     async with database.write() as connection:
         account = await held(connection, account_id)
         mine = (await accounts.identities_of(connection, [account_id]))[account_id]
@@ -33,13 +36,15 @@ async def change_profile(
             values["name"] = fit_name(wanted["name"])
         if "email" in wanted:
             values |= {"email": own_address(wanted["email"], mine), "email_verified": True}
+        if "picture" in wanted:
+            values["picture"] = own_picture(wanted["picture"], mine)
         if not values:
-            raise RequestFault("neither name nor email")
+            raise RequestFault("neither name nor email nor picture")
         new = {name: value for name, value in values.items() if getattr(account, name) != value}
         if not new:
             return
         await accounts.change(connection, account_id, **new)
-        changed = {"changed": sorted(new.keys() & {"name", "email"})}
+        changed = {"changed": sorted(new.keys() & {"name", "email", "picture"})}
         await events.record(connection, Event("profile_changed", account_id, detail=changed), origin, now)
         await retell(connection, account_id, now)
 
@@ -58,6 +63,13 @@ def own_address(address: object, identities: list[LinkedIdentity]) -> str:
     raise RequestFault("not a verified address of this account")
 
 
+def own_picture(picture: object, identities: list[LinkedIdentity]) -> str | None:
+    """The picture as an identity of the account has it; None for no picture."""
+    if picture is not None and picture not in [identity.picture for identity in identities if identity.picture]:
+        raise RequestFault("not a picture of this account's identities")
+    return None if picture is None else str(picture)
+
+
 async def ask_for_deletion(database: Database, account_id: uuid.UUID, origin: Origin, now: int) -> list[uuid.UUID]:
     """Delete the account in seven days unless its owner signs in again; the ids of the sessions that ended now."""
     async with database.write() as connection:
@@ -69,31 +81,42 @@ async def ask_for_deletion(database: Database, account_id: uuid.UUID, origin: Or
     return ended
 
 
-async def delete_due(connection: AsyncConnection, now: int, limit: int) -> int:
-    """Delete up to `limit` accounts whose time has come, with everything personal; how many."""
-    due = await accounts.due(connection, now, limit)
-    for account_id in due:
-        await erase(connection, account_id, now)
-    return len(due)
+@dataclass(slots=True)
+class Erased:
+    """How many accounts are gone, how many sessions ended by that, and providers' tokens that nobody keeps any more."""
+
+    accounts: int = 0
+    ended: int = 0
+    orphans: list[Kept] = field(default_factory=list)
+
+
+async def delete_due(connection: AsyncConnection, now: int, limit: int) -> Erased:
+    """Delete up to `limit` accounts whose time has come, with everything personal."""
+    erased = Erased()
+    for account_id in await accounts.due(connection, now, limit):
+        one = await erase(connection, account_id, now)
+        erased = Erased(erased.accounts + 1, erased.ended + one.ended, [*erased.orphans, *one.orphans])
+    return erased
 
 
 async def erase(
     connection: AsyncConnection, account_id: uuid.UUID, now: int, detail: Mapping[str, Any] | None = None
-) -> int:
-    """Delete the account, which the caller holds, and what went into it; how many sessions ended by that.
+) -> Erased:
+    """Delete the account, which the caller holds, and what went into it.
 
     Everything personal goes. The ids stay in events, and are never used again. The sessions' rows stay for a while,
     ended, emptied and without an account: also a server that starts only now must know that their tokens are dead.
     """
-    ended = 0
+    erased = Erased(accounts=1)
     for each in (account_id, *await merges.merged_from(connection, account_id)):
         count = len(await sessions.forget(connection, each, reason="account_deleted", now=now))
         await events.forget(connection, each)
+        erased.orphans += await provider_tokens.of_account(connection, each)
         await accounts.remove(connection, each)
         gone = Event("account_deleted", each, detail={**(detail or {}), "count": count})
         await events.record(connection, gone, NOWHERE, now)
-        ended += count
-    return ended
+        erased.ended += count
+    return erased
 
 
 async def export(database: Database, account_id: uuid.UUID, now: int, *, idle_ttl: int) -> dict[str, Any]:

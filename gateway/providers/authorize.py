@@ -50,11 +50,12 @@ class AuthorizationRequest:
         code_verifier: str,
         prompt: str | None = None,
         login_hint: str | None = None,
+        max_age: str | None = None,
     ) -> str:
-        """`state` and `nonce` are URL-safe. `prompt` and `login_hint` give way to fixed parameters of the same name."""
+        """`state` and `nonce` are URL-safe. The others give way to fixed parameters of the same name."""
         challenge = s256(code_verifier)
         url = f"{self._start(metadata.authorization_endpoint)}state={state}&nonce={nonce}&code_challenge={challenge}"
-        for name, value in (("prompt", prompt), ("login_hint", login_hint)):
+        for name, value in (("prompt", prompt), ("login_hint", login_hint), ("max_age", max_age)):
             if value and name not in self._fixed:
                 url += f"&{name}={quote(value, safe='')}"
         return url

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -27,7 +27,7 @@ from gateway.errors import (
     ProviderUnavailable,
     SubjectMismatch,
 )
-from gateway.identity import Identity
+from gateway.identity import Identity, ProviderTokens
 from gateway.settings import ProviderSettings
 
 from .authorize import AuthorizationRequest
@@ -41,8 +41,9 @@ from .keyset import KeySet
 from .lookup import look_up
 from .openid import same_issuer
 from .quirks import load_rules
-from .token_response import read_token_response
+from .token_response import read_token_response, to_tokens
 from .transport import TIMEOUT, Transport, describe, fetch, open_client, read_object
+from .upkeep import Upkeep
 from .userinfo import UserInfo
 from .words import quotable, read_refusal
 
@@ -63,6 +64,7 @@ class Vouched:
     identity: Identity
     id_token: str | None = field(repr=False)
     end_session: bool
+    tokens: ProviderTokens | None = None  # where `store_tokens` asks to keep them
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
         self._userinfo = UserInfo(self._http, opener, settings.client_id)
         self._wanted = self._rules.wanted_claims()
         self._authentication = ClientAuthentication(settings, clock)
+        self._upkeep = Upkeep(self._http, self._authentication, clock)
+        self._clock = clock
         self._request = AuthorizationRequest(settings, self._rules.authorize_params(), self.redirect_uri)
 
     async def begin(
@@ -143,6 +147,7 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
             code_verifier=code_verifier,
             prompt=self._rules.prompt(prompt),
             login_hint=login_hint,
+            max_age=self._rules.max_age(prompt),
         )
 
     async def check_callback_issuer(self, iss: str | None) -> None:
@@ -177,7 +182,17 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
                 more = await self._ask_userinfo(metadata, access_token, verified, deadline)
         except TimeoutError as error:
             raise ProviderUnavailable(f"{self.name}: no answer within {SIGN_IN_LIMIT:g} s") from error
-        return self._vouch(metadata, token, verified, more)
+        vouched = self._vouch(metadata, token, verified, more)
+        tokens = to_tokens(answer, int(self._clock())) if self.settings.store_tokens else None
+        return replace(vouched, tokens=tokens)
+
+    async def refresh(self, tokens: ProviderTokens) -> ProviderTokens:
+        """Fresh tokens for old ones. Raises TokenRefused where the person has to sign in again; a ProviderFault."""
+        return await self._upkeep.refresh(await self._metadata.get(), tokens)
+
+    async def revoke(self, tokens: ProviderTokens) -> bool:
+        """Have tokens revoked; False where the provider offers no way. Raises a ProviderFault."""
+        return await self._upkeep.revoke(await self._metadata.get(), tokens)
 
     async def verify_posted(self, id_token: str, judge_nonce: Callable[[str | None], None]) -> Posted:
         """Whom an ID token is about that a browser or an app brought; `audiences` count besides `client_id`.
@@ -200,9 +215,9 @@ class ProviderClient(AsyncOAuth2Mixin, BaseApp):  # type: ignore[misc]  # Authli
         identity = to_identity(verified, more, self._rules)
         return Vouched(identity, token, metadata.end_session_endpoint is not None)
 
-    async def _exchange(self, code: str, code_verifier: str) -> Mapping[str, str]:
+    async def _exchange(self, code: str, code_verifier: str) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, str] = await self.fetch_access_token(
+            answer: Mapping[str, Any] = await self.fetch_access_token(
                 redirect_uri=self.redirect_uri, code=code, code_verifier=code_verifier
             )
         except httpx2.DecodingError as error:

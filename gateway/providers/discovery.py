@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)  # the last part of a name that is an address
-OPTIONAL = ("userinfo_endpoint", "end_session_endpoint")
+OPTIONAL = ("userinfo_endpoint", "end_session_endpoint", "revocation_endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str | None
     end_session_endpoint: str | None
+    revocation_endpoint: str | None  # RFC 7009
     iss_parameter: bool  # RFC 9207 §3
     auth_methods: tuple[str, ...]
 
@@ -61,6 +62,7 @@ def read_metadata(document: Document, discovery_url: str, issuer_fits: Callable[
         jwks_uri=endpoints["jwks_uri"] or "",
         userinfo_endpoint=endpoints["userinfo_endpoint"],
         end_session_endpoint=endpoints["end_session_endpoint"],
+        revocation_endpoint=endpoints["revocation_endpoint"],
         iss_parameter=document.get("authorization_response_iss_parameter_supported") is True,
         auth_methods=strings(document.get("token_endpoint_auth_methods_supported")),
     )

@@ -2,8 +2,9 @@
 
     compact JWS ─► jws.Opener ─► issuer ─► audience ─► time ─► subject ─► nonce ─► at_hash ─► Verified
 
-NOTE: `acr`, `amr` and `auth_time` are not judged, since no request asks for them; `c_hash` belongs to flows
-that are not offered; and a good token of a person whom the provider has locked out since passes.
+NOTE: `acr` and `amr` are not judged, since no request asks for them, and `auth_time` is not judged here: what is
+recent enough is for the attempt to say. `c_hash` belongs to flows that are not offered; and a good token of a person
+whom the provider has locked out since passes.
 """
 
 from __future__ import annotations

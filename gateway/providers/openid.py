@@ -77,6 +77,10 @@ class OpenID:
         """The provider's word for what is asked (OpenID Connect Core §3.1.2.1)."""
         return asked
 
+    def max_age(self, prompt: str | None) -> str | None:
+        """Goes with `prompt=login`, so that the provider says in `auth_time` whether it complied (§3.1.2.1, §15.1)."""
+        return "0" if prompt == "login" else None
+
     def may_grant(self) -> bool:
         """Whether groups and roles come from somebody who may give them here."""
         return True

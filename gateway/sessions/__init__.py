@@ -43,10 +43,12 @@ __all__ = [
     "prune",
     "retell",
     "tell",
+    "was_replaced",
 ]
 
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
 MAX_USER_AGENT = 400  # characters
+REPLACED = "replaced"  # why a session ended: its browser signed in anew
 MOST = 100  # living sessions of one account
 OWN = "gateway"  # client_id of a browser's session; any other is an application's grant
 NO_SESSION = UUID(int=0)
@@ -169,6 +171,12 @@ async def clear_spent_grants(connection: AsyncConnection, parent: UUID, client_i
     await connection.execute(delete(sessions).where(which))
 
 
+async def was_replaced(connection: AsyncConnection, session_id: UUID, account_id: UUID) -> bool:
+    """Whether this session of the account ended because its browser signed in anew."""
+    which = (sessions.c.id == session_id) & (sessions.c.account_id == account_id) & (sessions.c.end_reason == REPLACED)
+    return (await connection.execute(select(sessions.c.id).where(which))).one_or_none() is not None
+
+
 async def hold(
     connection: AsyncConnection, account_ids: Sequence[UUID], now: int, *, beside: UUID | None = None
 ) -> None:
@@ -225,7 +233,7 @@ async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: 
     others = (sessions.c.account_id == account_id) & (sessions.c.client_id == OWN) & ~is_replaced
     surplus = select(sessions.c.id).where(others, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
     ending = select(sessions.c.id).where(is_replaced).union_all(select(surplus.subquery().c.id))
-    reason = case((is_replaced, "replaced"), else_="too_many")
+    reason = case((is_replaced, REPLACED), else_="too_many")
     return await end_where(connection, sessions.c.id.in_(ending), reason, now)
 
 

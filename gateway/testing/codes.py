@@ -25,6 +25,7 @@ def random_text(length: int) -> str:
 class Codes:
     by_code: dict[str, Grant] = field(default_factory=dict)
     by_access_token: dict[str, Grant] = field(default_factory=dict)
+    by_refresh_token: dict[str, Grant] = field(default_factory=dict)
     verifiers: set[str] = field(default_factory=set)
 
     def issue(self, asked: Asked, person: Person, access_token: str, now: int) -> str:
@@ -48,6 +49,31 @@ class Codes:
         self._check_verifier(grant, call.params.get("code_verifier"))
         self.by_access_token[grant.access_token] = grant
         return grant
+
+    def keep_refreshing(self, grant: Grant) -> str:
+        """A refresh token for the grant."""
+        token = f"refresh-{random_text(40)}"
+        self.by_refresh_token[token] = grant
+        return token
+
+    def refresh(self, call: Call, client: Client, access_token: str) -> Grant:
+        """The grant behind a refresh token, with a new access token beside the old; Refused with `invalid_grant`."""
+        grant = self.by_refresh_token.get(call.params.get("refresh_token", ""))
+        if grant is None or grant.asked.client.id != client.id:
+            raise Refused("invalid_grant", "the refresh token is unknown")
+        grant.access_token = access_token
+        self.by_access_token[access_token] = grant
+        return grant
+
+    def revoke(self, token: str) -> bool:
+        """Both kinds, whatever the hint (RFC 7009); with a refresh token everything of its grant goes."""
+        grant = self.by_refresh_token.get(token)
+        if grant is None:
+            return self.by_access_token.pop(token, None) is not None
+        for tokens in (self.by_refresh_token, self.by_access_token):
+            for each in [name for name, behind in tokens.items() if behind is grant]:
+                del tokens[each]
+        return True
 
     def _check_verifier(self, grant: Grant, verifier: str | None) -> None:
         """PKCE (RFC 7636): enforced as soon as a challenge was sent, whatever was advertised."""

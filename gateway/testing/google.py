@@ -150,11 +150,14 @@ class Google(StandIn):
         # Not advertised in the discovery document, and sent all the same.
         return {"iss": self.issuer, "scope": scope, "authuser": "0", **hd, "prompt": asked.prompt or "consent"}
 
+    def offline(self, asked: Asked) -> bool:
+        return asked.params.get("access_type") == "offline"
+
     def more_routes(self) -> list[Route]:
         return [self.route("revoke", self.paths["revoke"], self._revoke, ["POST"]), *self.buttons.routes()]
 
     async def _revoke(self, _: Request, call: Call) -> Response:
-        if self.codes.by_access_token.pop(call.params.get("token", ""), None) is None:
+        if not self.codes.revoke(call.params.get("token", "")):
             raise Refused("invalid_token", "the token to revoke is unknown")
         return JSONResponse({})
 

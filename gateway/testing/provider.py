@@ -304,11 +304,21 @@ class StandIn:
     async def _token(self, _: Request, call: Call) -> Response:
         audiences = (self.issuer, self.base_url + call.path)
         client = self._authenticator.check(call, self.clients, self.auth_methods, audiences, self._clock())
-        if call.params.get("grant_type") != "authorization_code":
-            raise Refused("unsupported_grant_type", "grant_type is not authorization_code")
-        grant = self.codes.redeem(call, client, self.now())
+        match call.params.get("grant_type"):
+            case "authorization_code":
+                grant = self.codes.redeem(call, client, self.now())
+                offline = {"refresh_token": self.codes.keep_refreshing(grant)} if self.offline(grant.asked) else {}
+            case "refresh_token":
+                grant, offline = self.codes.refresh(call, client, self.access_token()), {}
+            case _:
+                raise Refused("unsupported_grant_type", "grant_type is neither authorization_code nor refresh_token")
         issued = {"access_token": grant.access_token, "token_type": "Bearer", "id_token": self.id_token(grant)}
-        return JSONResponse(self.behaviour.token_response({**issued, **self.token_extras(grant)}), headers=NO_STORE)
+        said = {**issued, **self.token_extras(grant), **offline}
+        return JSONResponse(self.behaviour.token_response(said), headers=NO_STORE)
+
+    def offline(self, asked: Asked) -> bool:
+        """Whether a refresh token was asked for (OpenID Connect Core section 11)."""
+        return "offline_access" in asked.scopes
 
     def id_token(self, grant: Grant) -> str:
         if self.behaviour.rotate_before_signing:

@@ -155,11 +155,12 @@ def identify_for_change(parts: Parts, scope: Scope) -> Caller:
     return caller
 
 
-def identify_recent(parts: Parts, scope: Scope) -> Caller:
-    """As `identify_for_change`, for what only somebody may do who signed in a moment ago. ReauthenticationRequired."""
+def identify_recent(parts: Parts, scope: Scope, *, back: str = "/auth/account") -> Caller:
+    """As `identify_for_change`, for what only somebody may do who signed in a moment ago. ReauthenticationRequired,
+    which leads `back` to a page."""
     caller = identify_for_change(parts, scope)
     if not is_recent(parts, caller):
-        raise ReauthenticationRequired(caller.claims.idp)
+        raise ReauthenticationRequired(caller.claims.idp, back=back)
     return caller
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from urllib.parse import urlencode
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -15,7 +16,7 @@ from gateway.flows import merge as merging
 from gateway.flows.link import unlink as unlink_identity
 
 from . import fields
-from .callers import Caller, cookies_of, identify_owner, identify_recent, same_site
+from .callers import Caller, cookies_of, identify_owner, identify_recent, is_recent, same_site
 from .origins import origin_of
 from .pages import AccountCard, JoinView, KnownIdentity, MergeView
 from .parts import Parts, parts_of
@@ -23,6 +24,8 @@ from .problems import wants_page
 from .rows import back_to_page, brand_of, identity_row, label_of
 from .sign_in import present_session, set_out, welcome
 from .token import with_cookies
+
+MERGE = "/auth/merge"
 
 
 async def link(request: Request) -> Response:
@@ -39,26 +42,28 @@ async def link(request: Request) -> Response:
 
 async def unlink(request: Request) -> Response:
     """DELETE /auth/identities/<id>: 204."""
-    await remove(request)
-    return Response(status_code=204)
+    return Response(status_code=204, background=await remove(request))
 
 
 async def unlink_form(request: Request) -> Response:
     """POST /auth/identities/<id>/unlink, from the page. Who came through that identity is signed out by it."""
-    await remove(request)
-    return back_to_page(parts_of(request.scope))
+    response = back_to_page(parts_of(request.scope))
+    response.background = await remove(request)
+    return response
 
 
-async def remove(request: Request) -> None:
+async def remove(request: Request) -> BackgroundTask:
+    """What remains to be done after the answer: the provider is asked to revoke its tokens."""
     parts = parts_of(request.scope)
     caller = identify_recent(parts, request.scope)
     try:
         identity_id = uuid.UUID(request.path_params["id"])
     except ValueError as error:
         raise NotFound("not an identity's id") from error
-    origin = origin_of(parts, request.scope)
-    ended = await unlink_identity(parts.desk, caller.account_id, identity_id, origin, parts.now())
-    parts.ended.add(ended)
+    origin = origin_of(parts, request.scope, caller.session_id)
+    unlinked = await unlink_identity(parts.desk, caller.account_id, identity_id, origin, parts.now())
+    parts.ended.add(unlinked.ended)
+    return BackgroundTask(parts.provider_tokens.revoke, unlinked.orphans)
 
 
 async def ask(request: Request) -> Response:
@@ -120,6 +125,8 @@ async def offer(request: Request) -> Response:
         absorbed=card(parts, found.absorbed),
         now=parts.now(),
         account_href=f"{parts.base}/auth/account",
+        recent=is_recent(parts, caller),
+        confirm_href=confirm_href(parts, caller, MERGE),
     )
     return HTMLResponse(parts.pages.merge(view))
 
@@ -127,8 +134,8 @@ async def offer(request: Request) -> Response:
 async def accept_offer(request: Request) -> Response:
     """POST /auth/merge, with proof of both accounts from the last minutes."""
     parts = parts_of(request.scope)
-    caller = identify_recent(parts, request.scope)
-    token, origin = pending_token(parts, request), origin_of(parts, request.scope)
+    caller = identify_recent(parts, request.scope, back=MERGE)
+    token, origin = pending_token(parts, request), origin_of(parts, request.scope, caller.session_id)
     parts.ended.add(await merging.merge(parts.desk, token, caller.session_id, origin, parts.now()))
     return with_cookies(back_to_page(parts), [parts.cookies.clear_pending()])
 
@@ -158,9 +165,9 @@ def masked(address: str | None) -> str:
     return f"{local[:1]}•••@{domain}"
 
 
-def confirm_href(parts: Parts, caller: Caller) -> str:
-    """Where somebody confirms that it is them: the provider asks again, and leads back to the account page."""
-    query = urlencode({"prompt": "login", "redirect_to": f"{parts.base}/auth/account"})
+def confirm_href(parts: Parts, caller: Caller, back: str = "/auth/account") -> str:
+    """Where somebody confirms that it is them: the provider asks again, and leads back to the page."""
+    query = urlencode({"prompt": "login", "redirect_to": f"{parts.base}{back}"})
     return f"{parts.base}/auth/{caller.claims.idp}/login?{query}"
 
 

@@ -21,12 +21,13 @@ from .account import own_sessions, profile
 from .callers import Caller, identify_for_change, identify_owner, identify_recent, is_recent
 from .linking import confirm_href
 from .origins import origin_of
-from .pages import AccountView, ProviderButton
+from .pages import AccountView, PictureChoice, ProviderButton
 from .parts import Parts, parts_of
-from .rows import activity_row, back_to_page, identity_row, session_row
+from .rows import activity_row, back_to_page, identity_row, label_of, session_row
 from .token import with_cookies
 
 SHOWN = 20  # events on the page
+NO_PICTURE = "none"  # as the form says it
 
 
 async def account_page(request: Request) -> Response:
@@ -58,10 +59,20 @@ async def view_of(
         activity=tuple(activity_row(parts, event) for event in recent),
         links=tuple(link_button(parts, provider.name) for provider in parts.providers),
         addresses=tuple(verified),
+        pictures=pictures_of(parts, account, identities),
         roles=caller.claims.roles,
         recent=is_recent(parts, caller),
         confirm_href=confirm_href(parts, caller),
     )
+
+
+def pictures_of(parts: Parts, account: Account, identities: tuple[LinkedIdentity, ...]) -> tuple[PictureChoice, ...]:
+    """Each picture once, and none; nothing where there is nothing to choose."""
+    found = {each.picture: label_of(parts, each.provider) for each in reversed(identities) if each.picture}
+    if not found and account.picture is None:
+        return ()
+    none = PictureChoice("No picture", NO_PICTURE, account.picture is None)
+    return (*(PictureChoice(label, url, url == account.picture) for url, label in reversed(found.items())), none)
 
 
 def link_button(parts: Parts, name: str) -> ProviderButton:
@@ -70,7 +81,7 @@ def link_button(parts: Parts, name: str) -> ProviderButton:
 
 
 async def change_profile(request: Request) -> Response:
-    """PATCH /auth/me: `name`, and `email` out of the verified ones; 204."""
+    """PATCH /auth/me: `name`, `email` out of the verified ones, `picture` out of those of the identities; 204."""
     parts = parts_of(request.scope)
     caller = identify_for_change(parts, request.scope)
     body = await fields.read_body(request.receive, fields.LIMIT)
@@ -83,13 +94,15 @@ async def change_profile_form(request: Request) -> Response:
     parts = parts_of(request.scope)
     caller = identify_for_change(parts, request.scope)
     asked = fields.form(request.scope["headers"], await fields.read_body(request.receive, fields.LIMIT))
-    wanted = {name: value for name in ("name", "email") if (value := asked.get(name))}
+    wanted: dict[str, Any] = {name: value for name in ("name", "email", "picture") if (value := asked.get(name))}
+    if wanted.get("picture") == NO_PICTURE:
+        wanted["picture"] = None
     await change(parts, request, caller, wanted)
     return back_to_page(parts)
 
 
 async def change(parts: Parts, request: Request, caller: Caller, wanted: Mapping[str, Any]) -> None:
-    origin = origin_of(parts, request.scope)
+    origin = origin_of(parts, request.scope, caller.session_id)
     await own.change_profile(parts.database, caller.account_id, wanted, origin, parts.now())
 
 
@@ -122,7 +135,7 @@ async def delete_form(request: Request) -> Response:
 async def ask_for_deletion(request: Request) -> None:
     parts = parts_of(request.scope)
     caller = identify_recent(parts, request.scope)
-    origin = origin_of(parts, request.scope)
+    origin = origin_of(parts, request.scope, caller.session_id)
     parts.ended.add(await own.ask_for_deletion(parts.database, caller.account_id, origin, parts.now()))
 
 

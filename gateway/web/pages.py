@@ -92,12 +92,22 @@ class ActivityRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureChoice:
+    """A picture to choose, named after the provider it is from. It is not shown: its host would see who looks."""
+
+    label: str
+    value: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccountView:
     """The account's own page. Times are epoch seconds; `now` is when the page is made.
 
-    `addresses` are the verified ones, of which the owner may choose the main one. `links` are the providers that can
-    be added; their `href` is not used, since linking is a form. `recent` says whether the last sign-in is recent
-    enough to link, unlink and delete; where it is not, `confirm_href` leads to another one and back here.
+    `addresses` are the verified ones, of which the owner may choose the main one, `pictures` those of the identities.
+    `links` are the providers that can be added; their `href` is not used, since linking is a form.
+    `recent` says whether the last sign-in is recent enough to link, unlink and delete; where it is not, `confirm_href`
+    leads to another one and back here.
     """
 
     name: str | None
@@ -111,6 +121,7 @@ class AccountView:
     notice: str | None = None
     roles: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    pictures: tuple[PictureChoice, ...] = ()
     links: tuple[ProviderButton, ...] = ()
     recent: bool = True
     confirm_href: str = ""
@@ -157,6 +168,8 @@ class MergeView:
     absorbed: AccountCard
     account_href: str
     now: int
+    recent: bool = True  # as in AccountView
+    confirm_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)

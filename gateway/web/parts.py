@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.db import Database
     from gateway.flows.admit import Desk
     from gateway.flows.courier import Courier
+    from gateway.flows.provider_tokens import ProviderTokenDesk
     from gateway.flows.redeem import Redemption
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
@@ -48,6 +49,7 @@ class Parts:
     database: Database
     sealer: Sealer
     providers: Providers
+    provider_tokens: ProviderTokenDesk
     attempts: Attempts
     nonces: Nonces
     keyring: Keyring  # for access tokens

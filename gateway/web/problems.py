@@ -58,7 +58,7 @@ def answer(
     """The answer to an error. `again`: where "Start again" leads on the page; `more`: what JSON says besides."""
     scope[ERROR] = error.code
     if isinstance(error, ReauthenticationRequired):
-        query = urlencode({"prompt": "login", "redirect_to": f"{parts_of(scope).base}/auth/account"})
+        query = urlencode({"prompt": "login", "redirect_to": f"{parts_of(scope).base}{error.back}"})
         again = f"{parts_of(scope).base}/auth/{error.provider}/login?{query}"
     level = logging.WARNING if error.status >= 500 else logging.INFO
     log.log(level, error.code, extra={"fields": {"status": error.status, "cause": error.cause}})

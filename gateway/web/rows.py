@@ -29,7 +29,7 @@ WORDS = {
     "account_unmerged": "A merge was taken back",
     "deletion_requested": "Deletion of the account was asked for",
     "deletion_cancelled": "Deletion of the account was taken back",
-    "profile_changed": "Name or address was changed",
+    "profile_changed": "Name, address or picture was changed",
     "role_granted": "An operator granted a role",
     "role_withdrawn": "An operator withdrew a role",
     "invitation_used": "An invitation was used",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -60,14 +61,15 @@ class Start:
 async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Response:
     asked = fields.query(scope)
     target = parts.redirects.check(asked.get("redirect_to"))
+    prompt, hint = known_prompt(asked.get("prompt")), known_hint(asked.get("login_hint"))
     attempt = parts.attempts.start(
         provider.name,
         target,
         parts.now(),
         session=str(present_session(parts, scope) or ""),
         bound=known_invitation(asked.get("invitation")),
+        max_age=0 if prompt == "login" else None,
     )
-    prompt, hint = known_prompt(asked.get("prompt")), known_hint(asked.get("login_hint"))
     location, cookies = await set_out(parts, scope, provider, attempt, prompt, hint)
     return with_cookies(Response(status_code=302, headers={"Location": location}), cookies)
 
@@ -185,7 +187,8 @@ async def conclude(
             response = admitted(parts, attempt.redirect_to, await parts.desk.admit(newcomer, origin, now), now)
         case "link":
             session_id = asking_session(newcomer, attempt)
-            linked = await link(parts.desk, session_id, newcomer.identity, origin, now)
+            origin = origin_of(parts, scope, session_id)
+            linked = await link(parts.desk, session_id, newcomer.identity, origin, now, newcomer.tokens)
             response = linked_response(parts, attempt, linked)
         case "join":
             admission = await join(parts.desk, attempt.bound, newcomer, origin, now)
@@ -220,10 +223,12 @@ async def vouch(
         nonce=parts.attempts.nonce(attempt),
         code_verifier=parts.attempts.code_verifier(attempt),
     )
+    auth_time = attempts.signed_in_at(attempt, vouched.identity.auth_time, provider.settings.leeway)
+    identity = replace(vouched.identity, auth_time=auth_time)
     id_token = vouched.id_token if vouched.end_session else None
     invitation = attempt.bound if attempt.purpose == "sign_in" else None
     replaced = replaced_session(parts, scope, attempt)
-    return Newcomer(vouched.identity, id_token, replaced, invitation, attempt.redirect_to)
+    return Newcomer(identity, id_token, replaced, invitation, attempt.redirect_to, tokens=vouched.tokens)
 
 
 def present_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
@@ -260,13 +265,16 @@ def start_again(parts: Parts, provider: str, attempt: Attempt | None) -> str:
     """Where "Start again" leads: back to where this attempt began, with the same target if it is still known."""
     if attempt and attempt.purpose != "sign_in":
         return f"{parts.base}/auth/{'account' if attempt.purpose == 'link' else 'join'}"
-    return login_path(parts, provider, attempt.redirect_to if attempt else parts.redirects.default)
+    fresh = attempt is not None and attempt.max_age is not None
+    return login_path(parts, provider, attempt.redirect_to if attempt else parts.redirects.default, fresh=fresh)
 
 
-def login_path(parts: Parts, provider: str, target: str) -> str:
+def login_path(parts: Parts, provider: str, target: str, *, fresh: bool = False) -> str:
     """Where a sign-in by redirect begins that leads to this target."""
     path = f"{parts.base}/auth/{provider}/login"
-    return path if target == parts.redirects.default else f"{path}?{urlencode({'redirect_to': target})}"
+    asked = {} if target == parts.redirects.default else {"redirect_to": target}
+    asked |= {"prompt": "login"} if fresh else {}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
 def provider_of(request: Request) -> ProviderClient:

@@ -244,8 +244,35 @@ def test_the_owner_chooses_name_and_address(world: World, ada: httpx2.Client) ->
     assert ada.get("/auth/verify").headers["x-auth-request-email"] == "grace@example.net"
 
 
+def test_the_owner_chooses_a_picture_of_their_identities(world: World, ada: httpx2.Client) -> None:
+    before = me(ada)["picture"]
+    world.google.next_person = world.google.people[1]
+    through(world, ada, ada.post("/auth/google/link"))
+    other = next(
+        each["picture"] for each in ada.get("/auth/me/export").json()["identities"] if each["picture"] != before
+    )
+    assert me(ada)["picture"] == before  # a link changes nothing of the account's own
+    for chosen in (other, None, before):
+        assert ada.patch("/auth/me", json={"picture": chosen}).status_code == 204
+        assert me(ada)["picture"] == chosen
+    assert ada.post("/auth/me/profile", data={"picture": other}).status_code == 303
+    assert me(ada)["picture"] == other
+    assert ada.post("/auth/me/profile", data={"picture": "none"}).status_code == 303
+    assert me(ada)["picture"] is None
+
+
 @pytest.mark.parametrize(
-    "wanted", [{"email": "root@example.com"}, {"email": 1}, {"name": ""}, {"name": "x" * 101}, {"name": None}, {}]
+    "wanted",
+    [
+        {"picture": "https://evil.example/x.png"},
+        {"picture": ""},
+        {"email": "root@example.com"},
+        {"email": 1},
+        {"name": ""},
+        {"name": "x" * 101},
+        {"name": None},
+        {},
+    ],
 )
 def test_no_address_that_is_not_verified_here(sqlite_world: World, wanted: dict[str, Any]) -> None:
     with signed_in(sqlite_world, "google") as browser:
@@ -316,6 +343,16 @@ def test_a_granted_role_arrives_with_the_next_token(world: World, ada: httpx2.Cl
     asyncio.run(grant(operate.withdraw))
     ada.post("/auth/refresh")
     assert ada.get("/auth/verify?role=admin").status_code == 403
+
+
+def test_what_an_owner_did_names_the_session_it_was_done_in(world: World, ada: httpx2.Client) -> None:
+    through(world, ada, ada.post("/auth/microsoft/link"))
+    ada.patch("/auth/me", json={"name": "Countess"})
+    microsoft = next(each["id"] for each in me(ada)["identities"] if each["provider"] == "microsoft")
+    session = me(ada)["session"]["id"]
+    ada.delete(f"/auth/identities/{microsoft}")
+    done = {each["name"]: each["session_id"] for each in ada.get("/auth/me/export").json()["events"]}
+    assert [done[name] for name in ("identity_linked", "profile_changed", "identity_unlinked")] == [session] * 3
 
 
 def test_recent_activity_is_shown_to_its_owner(world: World, ada: httpx2.Client) -> None:

@@ -40,11 +40,14 @@ class Google(OpenID):
         """It knows no `login`; choosing the account again is the nearest it has."""
         return "select_account" if asked == "login" else asked
 
+    def max_age(self, prompt: str | None) -> str | None:  # noqa: ARG002  the rule's form
+        """It knows neither `max_age` nor `auth_time`."""
+        return None
+
     def authorize_params(self) -> Mapping[str, str]:
         domains = self.settings.hosted_domains
-        if not domains:
-            return {}
-        return {"hd": domains[0] if len(domains) == 1 else ANY}
+        implied = {"hd": domains[0] if len(domains) == 1 else ANY} if domains else {}
+        return implied | ({"access_type": "offline"} if self.settings.store_tokens else {})  # for a refresh token
 
     def vouches(self, claims: Claims, address: str) -> bool:
         """Old tokens have the word "true" where others have the boolean."""

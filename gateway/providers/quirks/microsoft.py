@@ -88,6 +88,10 @@ class Microsoft(OpenID):
             return TENANT in self.settings.issuer
         return self.settings.tenant in OPEN
 
+    def max_age(self, prompt: str | None) -> str | None:  # noqa: ARG002  the rule's form
+        """Not among its parameters; `auth_time` comes where the application's registration asks for it."""
+        return None
+
     def wanted_claims(self) -> frozenset[str]:
         """Its userinfo knows no `email_verified`, so that one is not worth a call."""
         return super().wanted_claims() - {sibling(self.settings.email_claim, "email_verified")}
