@@ -8,9 +8,10 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -57,8 +58,11 @@ def stand(stack: ExitStack, provider: StandIn) -> socket.socket:
     return listener
 
 
-def demo_settings(url: str, folder: Path, google: StandIn, microsoft: StandIn) -> Settings:
-    """Both presets as an operator would use them, pointed at the stand-ins, with made-up credentials."""
+def demo_settings(
+    url: str, folder: Path, google: StandIn, microsoft: StandIn, apps: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """Both presets as an operator would use them, pointed at the stand-ins, with made-up credentials; and tables
+    `[apps.<client_id>]`."""
     tables: dict[str, Any] = {
         "google": {"preset": "google", "discovery_url": google.discovery_url, "issuer": google.issuer},
         "microsoft": {
@@ -77,7 +81,7 @@ def demo_settings(url: str, folder: Path, google: StandIn, microsoft: StandIn) -
         provider.clients.append(client)
         table |= {"client_id": client.id, "client_secret": client.secret}
     gateway = {"public_url": url, "database_url": f"sqlite:///{folder / 'gateway.db'}"}
-    return build({"gateway": gateway, "providers": tables})
+    return build({"gateway": gateway, "providers": tables, "apps": apps})
 
 
 async def serve_all(apps: list[Any], sockets: list[socket.socket], started: Callable[[], None]) -> None:

@@ -1,0 +1,113 @@
+"""examples/spa as a person meets it: one command, a real browser, two tabs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import Browser, chromium
+from harness import free_port
+from processes import Command, wait_until
+
+pytestmark = pytest.mark.browser
+
+SERVE = Path(__file__).parents[2] / "examples" / "spa" / "serve.py"
+LATER = "const real = Date.now; Date.now = () => real() + 290_000"  # of five minutes: time to renew
+RENEWALS = "return performance.getEntriesByType('resource').filter(one => one.name.endsWith('/auth/token')).length"
+NOTES = "return [...document.querySelectorAll('#notes li')].map(one => one.textContent)"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the page."""
+    port, gateway_port = free_port(), free_port()
+    arguments = [str(SERVE), "--port", str(port), "--gateway-port", str(gateway_port)]
+    started = Command(arguments, tmp_path_factory.mktemp("example"))
+    try:
+        wait_until(lambda: "The page:" in started.out or started.process.poll() is not None)
+        assert started.process.poll() is None, started.err
+        yield f"http://localhost:{port}/"
+    finally:
+        assert started.end(signal.SIGINT) == 0, started.err
+    assert "Traceback" not in started.err
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+        browser.check_manners()
+
+
+def await_text(browser: Browser, text: str) -> None:
+    browser.wait(lambda: text in browser.text, text)
+
+
+def sign_in(browser: Browser, page: str) -> None:
+    browser.open(page)
+    await_text(browser, "Nobody is signed in.")
+    browser.press("Sign in")
+    browser.await_heading("Sign in")
+    browser.press("Sign in with Google")
+    browser.await_heading("Who is signing in?")
+    browser.press("Ada Lovelace")
+    await_text(browser, "Signed in as Ada Lovelace.")
+    assert browser.url == page
+
+
+def add(browser: Browser, note: str) -> None:
+    browser.type("Note", note)
+    browser.press("Add")
+    browser.wait(lambda: note in browser.driver.execute_script(NOTES), note)
+
+
+def calls(browser: Browser) -> int:
+    """How often the tabs together have called the token endpoint since they were loaded."""
+    count = 0
+    for tab in browser.driver.window_handles:
+        browser.driver.switch_to.window(tab)
+        count += browser.driver.execute_script(RENEWALS)
+    return count
+
+
+def test_two_tabs_share_a_sign_in_a_renewal_and_a_sign_out(page: str, browser: Browser) -> None:
+    sign_in(browser, page)
+    add(browser, "Weave the engine")
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    browser.open(page)
+    await_text(browser, "Weave the engine")
+    assert calls(browser) == 1  # the code; the second tab asked the first
+
+    for tab in browser.driver.window_handles:
+        browser.driver.switch_to.window(tab)
+        browser.driver.execute_script(LATER)
+        browser.driver.execute_script("document.getElementById('notes').replaceChildren()")
+    browser.driver.execute_script("new BroadcastChannel('notes').postMessage('changed')")  # both call the API at once
+    for tab in browser.driver.window_handles:
+        browser.driver.switch_to.window(tab)
+        await_text(browser, "Weave the engine")
+    assert calls(browser) == 2
+
+    browser.press("Sign out")
+    await_text(browser, "Nobody is signed in.")
+    browser.driver.switch_to.window(first)
+    await_text(browser, "Nobody is signed in.")
+
+
+def test_a_reload_asks_nobody_and_a_cancelled_sign_in_says_so(page: str, browser: Browser) -> None:
+    sign_in(browser, page)
+    browser.driver.refresh()
+    await_text(browser, "Signed in as Ada Lovelace.")
+    assert browser.driver.execute_script("return localStorage.length + sessionStorage.length") == 0
+    browser.press("Sign out")
+    await_text(browser, "Nobody is signed in.")
+    browser.press("Sign in")
+    browser.await_heading("Sign in")
+    browser.press("Sign in with Google")
+    browser.await_heading("Who is signing in?")
+    browser.press("Cancel")
+    await_text(browser, "You did not sign in.")
