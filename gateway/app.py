@@ -41,6 +41,7 @@ from .tokens.codes import Codes
 from .tokens.id_token import LIFETIME, IdTokens
 from .tokens.keys import Keyring, UnreadableKey
 from .tokens.logout_token import LogoutTokens
+from .tokens.proxy_assertion import ProxyAssertions
 from .tokens.refresh import RefreshTokens
 from .web import (
     account,
@@ -224,6 +225,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         keyrings=(keyring, *(each for each in for_id_tokens.values() if each is not keyring)),
         id_tokens=IdTokens(settings.public_url, for_id_tokens),
         access=access,
+        proxy_assertions=ProxyAssertions(settings.public_url, keyring, clock),
         refresh=refresh,
         desk=Desk(database, sealer, terms_of(settings)),
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
@@ -270,6 +272,7 @@ def terms_of(settings: Settings) -> Terms:
 def hot_paths(parts: Parts) -> HotPaths:
     return {
         ("GET", "/auth/verify"): forward_auth.verify_endpoint,
+        ("GET", "/auth/verify/redirect"): forward_auth.redirect_endpoint,
         ("POST", "/auth/token"): token.token,
         ("POST", "/auth/refresh"): token.refresh,
         **{("GET", f"/auth/{provider.name}/login"): sign_in.start for provider in parts.providers},

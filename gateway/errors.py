@@ -274,6 +274,17 @@ class NotSignedIn(RequestFault):
     sentence = "You are not signed in."
 
 
+class SignInTooOld(NotSignedIn):
+    """Somebody is signed in, but longer than is allowed for this (RFC 9470 section 3). `max_age`: seconds."""
+
+    code = "insufficient_user_authentication"
+    sentence = "This needs a sign-in of a moment ago: please sign in again."
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__(f"the sign-in is older than {max_age} s")
+        self.max_age = max_age
+
+
 class InvalidToken(RequestFault):
     code = "invalid_token"
     status = 401

@@ -79,11 +79,11 @@ class Running:
 
 
 @contextmanager
-def running(settings: Settings, **options: Any) -> Iterator[Running]:
-    """Serve on the port of `public_url`, in a thread of its own, until the block ends."""
+def running(settings: Settings, listen: int | None = None, **options: Any) -> Iterator[Running]:
+    """Serve until the block ends, in a thread of its own; on the port of `public_url`, or behind it on another."""
     app = create_app(settings, **options)
     port = int(settings.public_url.split(":")[2].split("/")[0])
-    with serving(app, port):
+    with serving(app, listen or port):
         gateway = Running(app, settings.public_url)
         with gateway.clients:
             yield gateway
@@ -169,9 +169,12 @@ def world(
     clock: Callable[[], float] = time.time,
     entra: Mapping[str, Any] | None = None,
     at_google: Mapping[str, Any] | None = None,
+    port: int | None = None,
+    listen: int | None = None,
     **gateway: Any,
 ) -> Iterator[World]:
-    port = free_port()
+    """`port` is the one of the public URL; the gateway listens on another where a proxy stands before it."""
+    port = port or free_port()
     url = f"http://localhost:{port}"
     google, microsoft = Google(automatic=True), Microsoft(automatic=True)
     tables: dict[str, dict[str, Any]] = {}
@@ -184,5 +187,5 @@ def world(
         tables["google"] |= at_google or {}
         tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
         tables["microsoft"] |= entra or {}
-        with running(settings_for(database_url, tables, port, **gateway), clock=clock) as gate:
+        with running(settings_for(database_url, tables, port, **gateway), listen, clock=clock) as gate:
             yield World(gate, google, microsoft)

@@ -14,12 +14,13 @@ from .accounts import accounts
 from .apps import apps
 from .events import events
 from .keys import keys
+from .proxies import proxy_config
 from .serving import check, demo, migrate, prune, serve
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[demo, serve, migrate, check, keys, accounts, apps, events, prune],
+    commands=[demo, serve, migrate, check, keys, accounts, apps, events, prune, proxy_config],
 )
 @click.version_option(__version__, prog_name="gateway")
 def gateway() -> None:

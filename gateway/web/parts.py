@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.tokens.access import AccessTokens
     from gateway.tokens.id_token import IdTokens
     from gateway.tokens.keys import Keyring
+    from gateway.tokens.proxy_assertion import ProxyAssertions
     from gateway.tokens.refresh import RefreshTokens
 
     from .cookies import Cookies
@@ -56,6 +57,7 @@ class Parts:
     keyrings: tuple[Keyring, ...]  # that one and those for ID tokens
     id_tokens: IdTokens
     access: AccessTokens
+    proxy_assertions: ProxyAssertions
     refresh: RefreshTokens
     desk: Desk
     renewal: Renewal

@@ -27,6 +27,7 @@ from gateway.errors import (
     RateLimited,
     ReauthenticationRequired,
     RequestFault,
+    SignInTooOld,
     TooLarge,
     Unavailable,
     UnsupportedMediaType,
@@ -90,6 +91,8 @@ def page(scope: Scope, error: GatewayError, again: str | None) -> Response:
 def challenge(error: GatewayError) -> list[tuple[str, str]]:
     """The headers that belong to a status (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
     match error:
+        case SignInTooOld():
+            return [("WWW-Authenticate", f'Bearer error="{error.code}", max_age="{error.max_age}"')]
         case NotSignedIn():
             return [("WWW-Authenticate", "Bearer")]
         case InvalidToken() | InsufficientScope():
