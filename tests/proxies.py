@@ -30,6 +30,7 @@ from gateway.cli import gateway as program
 from processes import wait_until, write_config
 
 LIFE = "240"  # seconds after which a proxy is ended, whatever becomes of the test
+PATH = f"/usr/local/sbin:/usr/sbin:/sbin:{os.environ.get('PATH', '')}"
 PROGRAMS = {"nginx": "nginx", "caddy": "caddy", "haproxy": "haproxy", "apache": "apache2"}
 PROVIDER = {"preset": "google", "client_id": "fake-client", "client_secret": "fake-secret"}
 Headers = Sequence[tuple[str, str]]
@@ -177,19 +178,29 @@ WRITTEN: Mapping[str, Callable[[Path, str, str], list[str]]] = {
 }
 
 
+def need(name: str) -> None:
+    """Skip the test where a program is not there, but not under CI=true."""
+    if not shutil.which(name, path=PATH):
+        lack(name)
+
+
+def lack(what: str) -> None:
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is needed")
+
+
 @contextmanager
 def proxy(kind: str, port: int, gateway_port: int, upstream_port: int, *arguments: str) -> Iterator[None]:
     """A proxy on this port, as `gateway proxy-config` has it. Skips where it is not there, but not under CI=true."""
-    path = f"/usr/local/sbin:/usr/sbin:/sbin:{os.environ.get('PATH', '')}"
-    if not shutil.which(PROGRAMS[kind], path=path):
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{PROGRAMS[kind]} is needed")
+    need(PROGRAMS[kind])
+    if kind == "apache" and not Path("/usr/share/lua/5.3/socket.lua").exists():
+        lack("lua-socket")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # Apache's workers are somebody else
         where = ("--gateway", f"http://127.0.0.1:{gateway_port}", "--upstream", f"http://127.0.0.1:{upstream_port}")
         script = printed(kind, port, folder, "--lua", *where, *arguments) if kind in ("haproxy", "apache") else ""
         command = WRITTEN[kind](folder, printed(kind, port, folder, *where, *arguments), script)
-        home = {"HOME": name, "XDG_DATA_HOME": name, "XDG_CONFIG_HOME": name, "PATH": path}
+        home = {"HOME": name, "XDG_DATA_HOME": name, "XDG_CONFIG_HOME": name, "PATH": PATH}
         with started(["timeout", "--kill-after=5", LIFE, *command], folder, home, port):
             yield
 

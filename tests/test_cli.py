@@ -29,7 +29,7 @@ class Done:
 
 Gateway = Callable[..., Done]
 
-COMMANDS = ["accounts", "apps", "check", "demo", "events", "keys", "migrate", "prune", "serve"]
+COMMANDS = ["accounts", "apps", "check", "demo", "events", "keys", "migrate", "proxy-config", "prune", "serve"]
 WITH_DATABASE = [
     ["migrate"],
     ["keys", "list"],
