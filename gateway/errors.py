@@ -195,16 +195,12 @@ class AccountExists(Refusal):
     )
 
 
-class JoinMismatch(AttemptFault):
-    """The known identity that was to be proven is not the one that came."""
-
+class JoinMismatch(AttemptFault):  # the known identity that was to be proven is not the one that came
     code = "attempt_mismatch"
     sentence = "You signed in with another account than the one you were asked for."
 
 
-class CannotUndo(Refusal):
-    """An operator asked to take back what cannot be taken back; the cause says why."""
-
+class CannotUndo(Refusal):  # an operator asked for it; the cause says why
     code = "not_found"
     status = 409
     sentence = "This cannot be undone."

@@ -86,7 +86,7 @@ def main(port: int) -> None:
             stack.enter_context(started(flask, folder, upstream)),
             stack.enter_context(started(ours, folder, port)),
         ]
-        print(f"\n  The notice board:   http://localhost:{port}\n\n  Ctrl-C ends it.\n", flush=True)  # noqa: T201  for people
+        print(f"\n  The notice board:   http://localhost:{port}\n\n  Ctrl-C ends it.\n", flush=True)
         while all(process.poll() is None for process in running):
             time.sleep(0.2)
 
