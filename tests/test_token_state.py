@@ -14,7 +14,7 @@ from sqlalchemy import select
 from gateway import schema
 from gateway.tokens.access import AccessGrant
 
-from calling import APP_SECRET, Calling, assertion, basic, calling, claims_of
+from calling import APP_SECRET, URL, Calling, assertion, basic, calling, claims_of
 
 NOT_ACTIVE = b'{"active":false}'
 API = {"type": "service", "client_secret": APP_SECRET, "audience": "https://api.example.com"}
@@ -191,3 +191,13 @@ async def test_an_expired_access_token_is_not_active(called: Calling) -> None:
     _, _, access = await pair(called, "web")
     called.clock.now += 300
     assert (await introspect(called, "web", access)).content == NOT_ACTIVE
+
+
+async def test_the_metadata_says_so(called: Calling) -> None:
+    said = (await called.client.get("/.well-known/oauth-authorization-server")).json()
+    assert said["revocation_endpoint"] == f"{URL}/auth/revoke"
+    assert said["introspection_endpoint"] == f"{URL}/auth/introspect"
+    assert "none" in said["revocation_endpoint_auth_methods_supported"]
+    assert "none" not in said["introspection_endpoint_auth_methods_supported"]
+    assert {"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"} <= {*said["grant_types_supported"]}
+    assert said["backchannel_logout_supported"]
