@@ -180,6 +180,7 @@ FOR_PROGRAMS = {
     "invalid_client",
     "unauthorized_client",
     "unsupported_grant_type",
+    "unsupported_token_type",
     "access_denied",
 }
 
