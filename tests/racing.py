@@ -212,7 +212,10 @@ def linking(session: Session, who: Identity) -> Work:
 
 
 def unlinking(session: Session, identity_id: uuid.UUID) -> Work:
-    return lambda desk: unlink(desk, session.account_id, identity_id, ORIGIN, NOW)
+    async def work(desk: Desk) -> list[uuid.UUID]:
+        return (await unlink(desk, session.account_id, identity_id, ORIGIN, NOW)).ended
+
+    return work
 
 
 def merging(session: Session, token: str) -> Work:

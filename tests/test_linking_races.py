@@ -261,7 +261,11 @@ async def known_by_authority(house: House) -> tuple[Session, Identity, Identity]
 
 async def a_join_by_address_and_disabling(house: House) -> Race:
     session, _, new = await known_by_authority(house)
-    return Race(signing_in(new, "verified"), disabling(session), lambda left, right: left.session and right.changed)
+    return Race(
+        signing_in(new, "verified"),
+        disabling(session),
+        lambda left, right: (left.session or isinstance(left.refusal, AccountDisabled)) and right.changed,
+    )
 
 
 async def a_join_by_address_and_deletion(house: House) -> Race:
