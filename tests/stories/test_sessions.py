@@ -146,7 +146,8 @@ def test_the_list_of_sessions(world: World, ada: httpx2.Client) -> None:
         listed = ada.get("/auth/sessions").json()
     assert [session["current"] for session in listed].count(True) == 1
     assert len(listed) == 2
-    assert listed[0].keys() == {"id", "current", "provider", "created_at", "last_used_at", "user_agent", "ip"}
+    described = {"id", "current", "provider", "app", "created_at", "last_used_at", "user_agent", "ip"}
+    assert listed[0].keys() == described
 
 
 def test_ending_another_session(world: World, ada: httpx2.Client) -> None:
