@@ -212,11 +212,11 @@ def test_the_file_may_be_named_by_a_variable(gateway: Gateway, tmp_path: Path, m
 
 PRUNED = """sessions: 0 deleted
 spent: 2 deleted
-accounts: 0 deleted
 pending: 0 deleted
 logouts: 0 deleted
 invitations: 0 deleted
 events: 0 deleted
+accounts: 0 deleted
 """
 
 

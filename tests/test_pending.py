@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from admitted import NOW, ORIGIN, SEALER, asked, desk_of, holder_of, identity, rows, sign_in
@@ -98,7 +99,8 @@ async def test_a_question_shows_what_is_known_and_changes_nothing(db: Database) 
     desk = desk_of(db)
     session = await sign_in(desk, GOOGLE)
     shown = await question(desk, await asked(desk, WORK, target="/app"), NOW)
-    assert (shown.identity, shown.may_separate, shown.target) == (WORK, True, "/app")
+    proven = replace(WORK, auth_time=NOW)  # when it was, since the provider did not say
+    assert (shown.identity, shown.may_separate, shown.target) == (proven, True, "/app")
     assert [(known.account_id, known.subject) for known in shown.known] == [(session.account_id, "1")]
     assert [len(await rows(db, table)) for table in (schema.accounts, schema.identities, schema.sessions)] == [1, 1, 1]
 
