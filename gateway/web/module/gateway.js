@@ -11,6 +11,8 @@ export const createGateway = ({
 }) => {
   const name = issuer + " " + client_id;
   const { locks } = navigator;
+  const now = () => Date.now();
+  const begun = sessionStorage; // what was asked for under which state, and where this page goes on
   const channel = new BroadcastChannel(name);
   const listeners = new Set();
   let held = { since: 0 }; // what the token endpoint said, whose it is, to be renewed when, over when; the newest counts
@@ -45,11 +47,11 @@ export const createGateway = ({
   const alone = (work) => locks.request(name, work);
 
   const form = (fields) => new URLSearchParams(JSON.parse(JSON.stringify({ client_id, ...fields }))); // nothing undefined
-  const go = (path, fields) => location.assign(issuer + "/auth/" + path + "?" + form(fields));
+  const go = (path, fields) => (location.href = issuer + "/auth/" + path + "?" + form(fields));
   const post = (path, fields) => fetch(issuer + "/auth/" + path, { method: "POST", body: form(fields), keepalive: true });
 
   const redeem = async (fields, kept) => {
-    const since = Date.now();
+    const since = now();
     const body = await (await post("token", fields)).json();
     if (!body.access_token) throw body;
     const life = body.expires_in * 1000;
@@ -59,8 +61,8 @@ export const createGateway = ({
       : kept.user;
     tell({ ...kept, ...body, user, since, due: since + life * 0.75, over: since + life });
   };
-  const leave = () => tell({ since: Date.now() });
-  const fresh = () => Date.now() < held.due;
+  const leave = () => tell({ since: now() });
+  const fresh = () => now() < held.due;
   const renew = async () => {
     await ask();
     const { refresh_token, over, user } = held;
@@ -68,17 +70,17 @@ export const createGateway = ({
     if (!refresh_token) return leave();
     await redeem({ grant_type: "refresh_token", refresh_token }, held).catch((fault) => {
       if (fault.error === "invalid_grant") leave();
-      else if (Date.now() >= over) throw fault;
+      else if (now() >= over) throw fault;
     });
   };
 
   const arrive = async () => {
     const answer = new URLSearchParams(location.search);
     const key = name + answer.get("state");
-    const begun = sessionStorage.getItem(key);
-    if (!begun) return ask();
-    sessionStorage.removeItem(key);
-    const [code_verifier, url] = JSON.parse(begun);
+    const request = begun.getItem(key);
+    if (!request) return ask();
+    begun.removeItem(key);
+    const [code_verifier, url] = JSON.parse(request);
     history.replaceState(null, "", url);
     error = answer.get("iss") === issuer ? answer.get("error") : "issuer_mismatch";
     if (!error) await redeem({ grant_type: "authorization_code", code: answer.get("code"), code_verifier, redirect_uri });
@@ -104,7 +106,7 @@ export const createGateway = ({
       const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(code_verifier));
       const base64 = btoa(String.fromCharCode(...new Uint8Array(digest)));
       const state = base64.replace(/\+/g, "-").replace(/\//g, "_").replace("=", "");
-      sessionStorage.setItem(name + state, JSON.stringify([code_verifier, url]));
+      begun.setItem(name + state, JSON.stringify([code_verifier, url]));
       const proof = { state, code_challenge: state, code_challenge_method: "S256" };
       go("authorize", { response_type: "code", redirect_uri, scope, ...proof, ...more });
     },
