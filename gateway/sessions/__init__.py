@@ -256,9 +256,9 @@ async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now
     return await end_where(connection, sessions.c.id.in_(surplus), "too_many", now)
 
 
-async def grants_of(connection: AsyncConnection, parent: UUID, now: int) -> list[Session]:
-    """The living grants that came from a browser session."""
-    query = select(*FIELDS).where(sessions.c.parent_id == parent, *going_on(now))
+async def grants_of(connection: AsyncConnection, parent: UUID) -> list[Session]:
+    """The grants that came from a browser session, those that have ended or expired among them."""
+    query = select(*FIELDS).where(sessions.c.parent_id == parent)
     return [Session(**row._mapping) for row in await connection.execute(query)]
 
 

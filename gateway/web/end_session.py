@@ -83,11 +83,11 @@ def understand(parts: Parts, asked: fields.Fields) -> Farewell:
 
 
 async def proven(parts: Parts, session_id: uuid.UUID, hint: Hint | None) -> bool:
-    """Whether the hint came with a grant of this very browser session."""
+    """Whether the hint came with a grant of this very browser session, though the application may have revoked it."""
     if hint is None:
         return False
     async with parts.database.read() as connection:
-        grants = await sessions.grants_of(connection, session_id, parts.now())
+        grants = await sessions.grants_of(connection, session_id)
     return any((each.client_id, each.facts.get("sid")) == (hint.client_id, hint.sid) for each in grants)
 
 

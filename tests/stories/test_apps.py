@@ -91,9 +91,14 @@ def test_signing_in_anew_keeps_what_the_same_person_gave(town: World) -> None:
     assert shop.refresh(tokens["refresh_token"]).status_code == 200
 
 
-def test_an_application_ends_the_session_with_its_hint(town: World) -> None:
+@pytest.mark.parametrize("revoked", [False, True])
+def test_an_application_ends_the_session_with_its_hint(town: World, revoked: bool) -> None:
+    """Also when what it has revoked just before has come first."""
     shop = Shop(town)
     tokens = shop.tokens()
+    if revoked:
+        proof = {"token": tokens["refresh_token"], "client_id": "shop", "client_secret": SECRET}
+        assert town.gateway.api().post("/auth/revoke", data=proof).status_code == 200
     query = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": BYE_URI, "state": "s"}
     out = shop.browser.get("/auth/end-session", params=query)
     assert (out.status_code, out.headers["location"]) == (303, f"{BYE_URI}?state=s")
