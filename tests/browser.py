@@ -166,7 +166,11 @@ class Browser:
         assert self.driver.title == "quiet"
 
     def forget(self) -> None:
-        """A fresh start: no cookies, no emulation, nothing in the logs."""
+        """A fresh start: one window, no cookies, no emulation, nothing in the logs."""
+        for window in self.driver.window_handles[1:]:
+            self.driver.switch_to.window(window)
+            self.driver.close()
+        self.driver.switch_to.window(self.driver.window_handles[0])
         self.driver.get("about:blank")
         self.tell("Network.clearBrowserCookies")
         self.tell("Emulation.clearDeviceMetricsOverride")
@@ -200,6 +204,11 @@ class Browser:
         hosts = {urlsplit(url).hostname for url in self.asked() if url.startswith(("http", "ws"))}
         assert hosts <= LOOPBACK, f"asked elsewhere: {hosts - LOOPBACK}"
         assert self.complaints() == []
+
+
+# Which browser the fixture gives.
+with_and_without_javascript = pytest.mark.parametrize("browser", ["javascript", "no javascript"], indirect=True)
+without_javascript = pytest.mark.parametrize("browser", ["no javascript"], indirect=True)
 
 
 @contextmanager

@@ -57,6 +57,11 @@ class Command:
     def err(self) -> str:
         return self._err.read_text()
 
+    def await_words(self, words: str) -> None:
+        """Wait until it has printed this; it should not end before."""
+        wait_until(lambda: words in self.out or self.process.poll() is not None)
+        assert words in self.out, self.err
+
     def wait(self) -> int:
         """The exit status."""
         return self.process.wait(PATIENCE)

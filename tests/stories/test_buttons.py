@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from browser import Browser, chromium
+from browser import Browser
 from harness import free_port
-from processes import Command, wait_until
+from processes import Command
 
 pytestmark = pytest.mark.browser
 
@@ -24,8 +24,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
     started = Command([str(EXAMPLE), *ports], tmp_path_factory.mktemp("example"))
     try:
-        wait_until(lambda: "The page:" in started.out or started.process.poll() is not None)
-        assert started.process.poll() is None, started.err
+        started.await_words("The page:")
         yield re.findall(r"http://localhost:\d+", started.out)[0]
         assert started.end(signal.SIGINT) == 0, started.err
         assert "Traceback" not in started.err
@@ -33,20 +32,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         started.process.kill()
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(shared: Browser, page: str) -> Iterator[Browser]:
-    """At the page, knowing nothing; afterwards its console is empty, and it has called nobody but this machine."""
-    shared.forget()
-    shared.open(page)
-    shared.await_heading("Sign in")
-    yield shared
-    shared.check_manners()
+@pytest.fixture(autouse=True)
+def at_the_page(browser: Browser, page: str) -> None:
+    browser.open(page)
+    browser.await_heading("Sign in")
 
 
 def choose(browser: Browser, provider: str, person: str) -> None:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 import node
 import shopfront
-from browser import Browser, chromium
+from browser import Browser
 from harness import PLAIN, World, free_port, serving, world
 from shops import SECRET
 
@@ -50,18 +50,6 @@ APPS: dict[str, dict[str, Any]] = {
 def town(lasting_sqlite_url: str) -> Iterator[World]:
     with world(lasting_sqlite_url, apps=APPS, account_linking="never") as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def driver() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def browser(driver: Browser) -> Browser:
-    driver.forget()
-    return driver
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from browser import Browser, chromium
+from browser import Browser, chromium, with_and_without_javascript
 from harness import free_port
-from processes import Command, command, wait_until
+from processes import command
 
 pytestmark = pytest.mark.browser
 
@@ -19,34 +19,10 @@ pytestmark = pytest.mark.browser
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address that the demo prints."""
     with command("demo", "--port", str(free_port()), folder=tmp_path_factory.mktemp("demo")) as started:
-        wait_until(lambda: "http://localhost" in started.out or ended(started))
+        started.await_words("http://localhost")
         yield re.findall(r"http://localhost:\d+", started.out)[0]
         assert started.end(signal.SIGINT) == 0, started.err
         assert "Traceback" not in started.err
-
-
-def ended(started: Command) -> bool:
-    assert started.process.poll() is None, started.err
-    return False
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(params=["javascript"])
-def browser(request: pytest.FixtureRequest, shared: Browser) -> Iterator[Browser]:
-    """A browser that knows nothing; afterwards its console is empty, and it has called nobody but this machine."""
-    shared.forget()
-    if request.param == "no javascript":
-        shared.without_javascript()
-    yield shared
-    shared.check_manners()
-
-
-with_and_without_javascript = pytest.mark.parametrize("browser", ["javascript", "no javascript"], indirect=True)
 
 
 def sign_in(browser: Browser, url: str, provider: str, person: str) -> None:

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from proxies import need
 
-from browser import Browser, chromium
+from browser import Browser
 from documents import ROOT
 from harness import PLAIN, free_port
-from processes import Command, wait_until
+from processes import Command
 
 EXAMPLE = ROOT / "examples" / "flask-monolith"
 pytestmark = pytest.mark.browser
@@ -25,30 +25,12 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     started = Command([str(EXAMPLE / "play.py"), "--port", str(port)], tmp_path_factory.mktemp("board"))
     try:
-        wait_until(lambda: f"http://localhost:{port}" in started.out or ended(started))
+        started.await_words(f"http://localhost:{port}")
         yield f"http://localhost:{port}"
         assert started.end(signal.SIGTERM) == 0, started.err
         assert "Traceback" not in started.err
     finally:
         started.end(signal.SIGKILL)
-
-
-def ended(started: Command) -> bool:
-    assert started.process.poll() is None, started.err
-    return False
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(shared: Browser) -> Iterator[Browser]:
-    shared.forget()
-    yield shared
-    shared.check_manners()
 
 
 def sign_in(browser: Browser, board: str, person: str) -> None:

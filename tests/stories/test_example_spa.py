@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from browser import Browser, chromium
+from browser import Browser
 from harness import free_port
-from processes import Command, wait_until
+from processes import Command
 
 pytestmark = pytest.mark.browser
 
@@ -27,19 +27,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     arguments = [str(SERVE), "--port", str(port), "--gateway-port", str(gateway_port)]
     started = Command(arguments, tmp_path_factory.mktemp("example"))
     try:
-        wait_until(lambda: "The page:" in started.out or started.process.poll() is not None)
-        assert started.process.poll() is None, started.err
+        started.await_words("The page:")
         yield f"http://localhost:{port}/"
     finally:
         assert started.end(signal.SIGINT) == 0, started.err
     assert "Traceback" not in started.err
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-        browser.check_manners()
 
 
 def await_text(browser: Browser, text: str) -> None:

@@ -7,19 +7,16 @@ from selenium.webdriver.common.by import By
 from test_linking_browser import (
     Demo,
     await_ways_in,
-    browser,
     choose,
     demo,
     meet_the_offer,
-    shared,
     sign_in,
     someone,
-    without_javascript,
 )
 
-from browser import Browser
+from browser import Browser, without_javascript
 
-__all__ = ["browser", "demo", "shared"]  # fixtures
+__all__ = ["demo"]  # a fixture
 
 pytestmark = pytest.mark.browser
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
-from browser import Browser, chromium
+from browser import Browser, with_and_without_javascript, without_javascript
 from harness import SECRET, free_port
-from processes import Command, command, run, wait_until
+from processes import command, run
 
 pytestmark = pytest.mark.browser
 
@@ -66,35 +66,10 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     with command("demo", "--port", str(free_port()), folder=folder, TMPDIR=str(folder)) as started:
-        wait_until(lambda: "http://localhost" in started.out or ended(started))
+        started.await_words("http://localhost")
         yield Demo(re.findall(r"http://localhost:\d+", started.out)[0], folder)
         assert started.end(signal.SIGINT) == 0, started.err
         assert "Traceback" not in started.err
-
-
-def ended(started: Command) -> bool:
-    assert started.process.poll() is None, started.err
-    return False
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(params=["javascript"])
-def browser(request: pytest.FixtureRequest, shared: Browser) -> Iterator[Browser]:
-    """A browser that knows nothing; afterwards its console is empty, and it has called nobody but this machine."""
-    shared.forget()
-    if request.param == "no javascript":
-        shared.without_javascript()
-    yield shared
-    shared.check_manners()
-
-
-with_and_without_javascript = pytest.mark.parametrize("browser", ["javascript", "no javascript"], indirect=True)
-without_javascript = pytest.mark.parametrize("browser", ["no javascript"], indirect=True)
 
 
 @dataclass(frozen=True, slots=True)
