@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pytest
 from admitted import DAY, NOW, ORIGIN, Linking, asked, broken, desk_of, identity, outcome, rows, sign_in
 from sqlalchemy import event, text
 from sqlalchemy.util import await_only
@@ -143,6 +144,13 @@ class House:
         yield desk_of(self.databases[1])
         for name, hook in hooks:
             event.remove(engine, name, hook)
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    made = House(database_url)
+    yield made
+    await made.close()
 
 
 async def hold_races(house: House, prepare: Callable[[House], Awaitable[Race]], steps: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from racing import (
     deleting,
     disabling,
     hold_races,
+    house,
     joining,
     kinds,
     leaving,
@@ -36,12 +37,7 @@ from gateway.sessions import Session
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.rotation import Renewed
 
-
-@pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    made = House(database_url)
-    yield made
-    await made.close()
+__all__ = ["house"]  # a fixture
 
 
 def same_account(left: Any, right: Any) -> bool:

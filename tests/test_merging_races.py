@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from racing import (
     deleting,
     disabling,
     hold_races,
+    house,
     kinds,
     leaving,
     linking,
@@ -30,12 +31,7 @@ from gateway.flows import operate, own
 from gateway.flows.link import Linked, link
 from gateway.sessions.rotation import Renewed
 
-
-@pytest.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    made = House(database_url)
-    yield made
-    await made.close()
+__all__ = ["house"]  # a fixture
 
 
 def one_merged(left: Any, right: Any) -> bool:

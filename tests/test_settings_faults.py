@@ -9,36 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from loading import CORP, fault, faults
 
-from gateway.errors import ConfigurationError, Fault
+from gateway.errors import ConfigurationError
 from gateway.settings import Settings, build, load
 from gateway.settings.keys import APP, GATEWAY, PROVIDER, ROLE
-
-CORP = """
-[providers.corp]
-discovery_url = "https://id.example.com/.well-known/openid-configuration"
-client_id = "abc"
-client_secret = "s3cret"
-"""
-
-
-def read(folder: Path, text: str, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
-    path = folder / "providers.toml"
-    path.write_text(text)
-    return load(path, {"GATEWAY_DATABASE_URL": "sqlite://"} | dict(environ or {}), flags)
-
-
-def faults(folder: Path, text: str, environ: Mapping[str, str] | None = None, **flags: object) -> list[Fault]:
-    with pytest.raises(ConfigurationError) as refused:
-        read(folder, text, environ, **flags)
-    return list(refused.value.faults)
-
-
-def fault(folder: Path, text: str, environ: Mapping[str, str] | None = None, **flags: object) -> Fault:
-    found = faults(folder, text, environ, **flags)
-    assert len(found) == 1, found
-    return found[0]
-
 
 # Faults
 
