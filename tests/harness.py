@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx2
@@ -21,19 +19,11 @@ from gateway.app import Gateway, create_app
 from gateway.settings import Settings
 from gateway.settings.load import build
 from gateway.testing import Client, Google, Microsoft
+from gateway.testing.serve import free_port
 
 # Without https there is nothing to verify, and loading the authorities takes 30 ms for each client.
 PLAIN: dict[str, Any] = {"timeout": 20, "trust_env": False, "verify": False}
 SECRET = "an-obviously-fake-secret-key-for-tests-0123456789"
-
-
-def free_port() -> int:
-    """Below the ports that go to outgoing connections: one of those could come between."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def settings_for(

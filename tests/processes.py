@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from gateway.app import create_app
 from gateway.db import Database
 from gateway.settings import load
 from gateway.testing import Client, Google, Microsoft
+from gateway.testing.server import environment, write_config
 
 from harness import PLAIN, SECRET, Running, World, free_port
 
@@ -43,7 +42,7 @@ class Command:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", BOUNDED, *arguments],
                 cwd=folder,
-                env=clean_environment() | dict(environ or {}),
+                env=environment() | dict(environ or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -70,12 +69,6 @@ class Command:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.wait()
-
-
-def clean_environment() -> dict[str, str]:
-    """Ours, without what would configure the gateway or send it through a proxy."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
 
 
 @contextmanager
@@ -204,11 +197,3 @@ def site(
             credentials = {"preset": name, "client_id": f"{name}-client", "client_secret": "fake-secret"}
             tables[f"providers.{name}"] |= credentials
         yield Site(write_config(folder, tables), google, entra)
-
-
-def write_config(folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> Path:
-    """A providers.toml with these tables. JSON's texts, numbers, truths and lists are TOML's."""
-    path = folder / "providers.toml"
-    blocks = ["\n".join([f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in t.items())]) for name, t in tables.items()]
-    path.write_text("\n\n".join(blocks) + "\n")
-    return path

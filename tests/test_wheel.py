@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import Command, clean_environment, write_config
+from processes import Command, environment, write_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +19,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Unpacked, as an installer would."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, env=clean_environment(), check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=ROOT, env=environment(), check=True, capture_output=True, timeout=120)
     (packed,) = folder.glob("*.whl")
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(folder / "site")

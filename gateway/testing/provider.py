@@ -114,6 +114,12 @@ class StandIn:
         subject = digits(f"{self.slug} {email} {name}", 21)
         return Person(subject=subject, name=name, email=email, email_verified=verified, note="Invented here")
 
+    def newcomer(self, name: str, email: str, verified: bool = True, authority: str = "common") -> Person:
+        """Somebody with a new account here; the same again for the same name and address."""
+        person = self.invent(name, email, verified, authority)
+        self.people = [*(one for one in self.people if one.subject != person.subject), person]
+        return person
+
     def make_keys(self) -> Keys:
         return self.behaviour.keys()
 
@@ -279,9 +285,7 @@ class StandIn:
         name, email = (call.params.get(field, "").strip() for field in ("name", "email"))
         if not pages.plausible(email):
             return None
-        person = self.invent(name or email.partition("@")[0], email, "verified" in call.params, authority)
-        self.people = [*(one for one in self.people if one.subject != person.subject), person]
-        return person
+        return self.newcomer(name or email.partition("@")[0], email, "verified" in call.params, authority)
 
     def sign_in(self, asked: Asked, person: Person) -> Response:
         code = self.codes.issue(asked, person, self.access_token(), self.now())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -58,6 +59,15 @@ def bind(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def free_port() -> int:
+    """For what must know its port before it listens. Below the ports that go to outgoing connections: one of those
+    could come between."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), bind(port=port):
+            return port
 
 
 def address(host: str, listener: socket.socket) -> str:
