@@ -74,6 +74,7 @@ from .web.metrics import Metrics, WatchedRotations
 from .web.pages import Pages
 from .web.parts import KEY, Parts
 from .web.redirects import Redirects, origin
+from .web.shortcut import Shortcut
 
 if TYPE_CHECKING:
     import httpx2
@@ -87,9 +88,9 @@ class Gateway:
     """The ASGI application. Starts its parts with the server's lifespan, or, mounted in an application that does not
     pass the lifespan on, with the first request."""
 
-    def __init__(self, parts: Parts, app: ASGIApp) -> None:
+    def __init__(self, parts: Parts, app: Shortcut) -> None:
         self.parts = parts
-        self._app = app
+        self.shortcut = app  # a server of ours asks it before it calls us
         self._starting = asyncio.Lock()
         self._started = False
         self._housekeeping = Housekeeping(chores(parts))
@@ -110,7 +111,7 @@ class Gateway:
             await unavailable(scope, receive, send)
             return
         # Without an "app" Starlette's router answers 404 and 405 itself, in a shape of its own.
-        await self._app({"app": self, **scope, KEY: self.parts}, receive, send)
+        await self.shortcut({"app": self, **scope, KEY: self.parts}, receive, send)
 
     async def start(self) -> None:
         """Schema, keys, the list of ended sessions, background work. Raises CannotStart."""
@@ -194,7 +195,8 @@ def create_app(
         | return_origins(settings.apps.values()),
         observe=parts.metrics.answered,
     )
-    return Gateway(parts, surrounded)
+    shortcut = Shortcut(surrounded, parts.access, parts.ended, clock, base=parts.base)
+    return Gateway(parts, shortcut)
 
 
 def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransport | None, metrics: Metrics) -> Parts:

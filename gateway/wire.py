@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,10 @@ class LimitedProtocol(HttpToolsProtocol):
     head_patience: ClassVar[float] = 10  # seconds from the connection or the first byte to the end of the head
     body_patience: ClassVar[float] = 35  # seconds from there to the end of the body; more than `fields.PATIENCE`
 
+    app: Any  # uvicorn's: the gateway, or what somebody has put around it
+
+    _at_once = False  # this request was answered when its head was there
+    _dated: tuple[Any, bytes] = (None, b"")  # uvicorn's own headers, which change every second, as bytes
     _counted = 0  # bytes of this request so far, without its body
     _ended = 0  # requests that have come to their end
     _begun = _in_body = False
@@ -64,11 +68,35 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begun = True
+        self._at_once = False
 
     def on_headers_complete(self) -> None:
         self._in_body = True
         self._stop_timer()
-        super().on_headers_complete()
+        self._at_once = self._answer_at_once()
+        if not self._at_once:
+            super().on_headers_complete()
+
+    def _answer_at_once(self) -> bool:
+        """Answer by the shortcut, if there is one, the connection is at rest and the request is a plain GET."""
+        shortcut = getattr(self.app, "shortcut", None)
+        at_rest = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None before the first
+        if shortcut is None or not at_rest or self.flow.write_paused or self.parser.get_method() != b"GET":
+            return False
+        if self.parser.get_http_version() != "1.1" or self.transport.is_closing():
+            return False
+        headers = shortcut.find(self.url, self.scope)
+        if headers is None:
+            return False
+        self.transport.write(STATUS_LINE[200] + self._default_headers() + headers + b"\r\n")
+        self.on_response_complete()
+        return True
+
+    def _default_headers(self) -> bytes:
+        given = self.server_state.default_headers
+        if self._dated[0] is not given:
+            LimitedProtocol._dated = given, b"".join(b"%b: %b\r\n" % pair for pair in given)
+        return self._dated[1]
 
     def on_body(self, body: bytes) -> None:
         self._counted -= len(body)
@@ -79,7 +107,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._counted = 0
         self._ended += 1
         self._stop_timer()
-        super().on_message_complete()
+        if not self._at_once:
+            super().on_message_complete()
 
     def _start_timer(self) -> None:
         if self._timer is None:

@@ -14,6 +14,7 @@ from gateway.errors import InvalidToken
 from . import claims
 from .claims import AccessClaims, AccessGrant, service
 from .keys import Keyring
+from .recent import Recent
 from .signing import Signer, header_segment
 from .stored import SigningKey
 
@@ -58,6 +59,11 @@ class AccessTokens:
         self._signer: Signer | None = None
         self._version = 0
 
+    @property
+    def version(self) -> int:
+        """Another one whenever a token may be judged otherwise than before, but for its end and its session's."""
+        return self._keyring.version
+
     def mint(self, grant: AccessGrant) -> str:
         """A signed token, valid from now. Unavailable without a key to sign with."""
         self._follow_keys()
@@ -96,13 +102,13 @@ class AccessTokens:
         return self.verify(token)
 
     def _follow_keys(self) -> None:
-        if self._version == self._keyring.version:
+        if self._version == self.version:
             return
         keys = self._keyring.keys
         self._headers = {header_segment(key.alg, key.kid, TYPE): key for key in keys.values()}
         self._signer = None
         self._verified.keep(keys)
-        self._version = self._keyring.version
+        self._version = self.version
 
     def _check(self, raw: bytes) -> AccessClaims:
         signed, _, signature = raw.rpartition(b".")
@@ -127,27 +133,8 @@ class AccessTokens:
         return UnknownKey(kid) if plausible and issuer == self.issuer else InvalidToken("not signed as ours are")
 
 
-class VerifiedTokens:
-    """Verified claims by digest of the whole token; two generations, so that the oldest go first and cheaply."""
-
-    def __init__(self, size: int) -> None:
-        self._half = max(1, size // 2)
-        self._young: dict[bytes, AccessClaims] = {}
-        self._old: dict[bytes, AccessClaims] = {}
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def get(self, digest: bytes) -> AccessClaims | None:
-        found = self._young.get(digest)
-        if found is None and (found := self._old.pop(digest, None)) is not None:
-            self.put(digest, found)
-        return found
-
-    def put(self, digest: bytes, verified: AccessClaims) -> None:
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[digest] = verified
+class VerifiedTokens(Recent[AccessClaims]):
+    """Verified claims by digest of the whole token."""
 
     def keep(self, kids: Container[str]) -> None:
         """Forget what other keys have signed."""

@@ -76,17 +76,17 @@ class Envelope:
         scope = {**scope, "path": route_path(scope, self._base), "root_path": ""}
         exchange = Exchange(scope, receive, send, self._dress, self._max_body)
         headers = dict(scope["headers"])
-        token = request_id.set(self._name(scope, headers.get(b"x-request-id")))
+        token = request_id.set(self.name(scope, headers.get(b"x-request-id")))
         try:
             check_framing(headers, self._max_body)
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:  # the last resort: whatever broke, there is an answer
             await self._recover(exchange, error)
         finally:
-            self._finish(exchange, perf_counter() - began)
+            self.finish(exchange.scope, exchange.status, exchange.sent, perf_counter() - began)
             request_id.reset(token)
 
-    def _name(self, scope: Scope, given: bytes | None) -> str:
+    def name(self, scope: Scope, given: bytes | None) -> str:
         """The request's id: a trusted proxy's, else a new one."""
         if given is not None and GIVEN_ID.fullmatch(given) and is_proxied(scope, self._trusted):
             return given.decode()
@@ -109,24 +109,24 @@ class Envelope:
             log.error("no_answer_to_error", exc_info=worse)
             return 500, [(b"content-type", b"application/json")], FALLBACK
 
-    def _finish(self, exchange: Exchange, seconds: float) -> None:
-        if self._observe and exchange.status is not None:
-            self._observe(exchange.scope, exchange.status, seconds)
-        self._write_line(exchange, seconds)
+    def finish(self, scope: Scope, status: int | None, sent: int, seconds: float) -> None:
+        """Count a request and write its line. `status`: None when nobody was answered; `sent`: bytes of the body."""
+        if self._observe and status is not None:
+            self._observe(scope, status, seconds)
+        self._write_line(scope, status, sent, seconds)
 
-    def _write_line(self, exchange: Exchange, seconds: float) -> None:
+    def _write_line(self, scope: Scope, status: int | None, sent: int, seconds: float) -> None:
         """The access log. Never the query: it holds codes, states and addresses (ASVS 14.2.1)."""
-        scope = exchange.scope
         level = logging.DEBUG if scope["path"].startswith("/health/") else logging.INFO
         if not access.isEnabledFor(level):
             return
         fields = {
             "method": scope["method"],
             "path": getattr(scope.get("route"), "path", None) or OPAQUE.sub("***", scope["path"])[:LONGEST_PATH],
-            "status": exchange.status,
+            "status": status,
             "ms": round(seconds * 1000, 1),
             "ip": client_ip(scope, self._trusted),
-            "bytes": exchange.sent,
+            "bytes": sent,
         }
         access.log(level, "request", extra={"fields": fields})
 

@@ -27,7 +27,7 @@ from gateway.errors import (
 )
 from gateway.tokens.access import AccessClaims
 
-from . import fields
+from . import fields, shortcut
 from .callers import identify
 from .forwarded import Forwarded, forwarded, is_navigation
 from .parts import Parts, parts_of
@@ -50,16 +50,17 @@ class Verify:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = parts_of(scope)
         try:
-            headers = verify(parts, scope)
+            claims, headers = verify(parts, scope)
         except NotSignedIn as error:
             await refuse(parts, scope, error, redirects=self._redirects)(scope, receive, send)
             return
+        shortcut.passed(scope, claims)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
 
-def verify(parts: Parts, scope: Scope) -> RawHeaders:
-    """The identity headers of a request that may pass. What is malformed about the person's proof is no proof."""
+def verify(parts: Parts, scope: Scope) -> tuple[AccessClaims, RawHeaders]:
+    """Who may pass, and the identity headers. What is malformed about the person's proof is no proof."""
     try:
         claims = identify(parts, scope).claims
     except (InvalidToken, RequestFault) as error:
@@ -70,7 +71,7 @@ def verify(parts: Parts, scope: Scope) -> RawHeaders:
     if ("token", "1") in asked:
         audience = forwarded(scope, parts.settings.trusted_proxies).host or urlsplit(parts.settings.public_url).netloc
         headers.append((b"x-auth-request-token", parts.proxy_assertions.mint(claims, audience).encode()))
-    return headers
+    return claims, headers
 
 
 @lru_cache(maxsize=256)
