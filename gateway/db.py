@@ -1,19 +1,24 @@
-"""The database: one engine, a write transaction, a read. SQLite (WAL, FULL, one writer) or PostgreSQL."""
+"""The database: one engine, a write transaction, a read. SQLite (WAL, FULL, one writer) or PostgreSQL.
+
+On PostgreSQL nothing outlives its transaction: no `SET`, no prepared statement, no lock of a session. What is between
+may therefore hand each transaction to another server connection, as poolers do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+import select
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Engine, QueuePool, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -24,6 +29,12 @@ LONGEST_CAUSE = 160  # characters of somebody else's error message
 FRESH = 1.0  # seconds for which it is believed that the database answers, or does not
 BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
 
+# A prepared statement belongs to a server connection, and a pooler gives the next transaction another one.
+UNPREPARED = {"prepare_threshold": None}
+
+# The options of asyncpg that libpq has, too, and what it calls them.
+LIBPQ = {"ssl": "sslmode", "host": "host", "port": "port"}
+
 
 def normalise(url: str) -> URL:
     """The URL with the driver the gateway uses. ValueError for a database it does not serve."""
@@ -32,8 +43,10 @@ def normalise(url: str) -> URL:
         case "sqlite":
             return parsed.set(drivername="sqlite+aiosqlite")
         case "postgresql" | "postgres":
-            asyncpg = parsed.drivername.endswith("+asyncpg")
-            return parsed.set(drivername="postgresql+asyncpg" if asyncpg else "postgresql+psycopg")
+            options = dict(parsed.query)
+            if parsed.drivername.endswith("+asyncpg"):
+                options = {LIBPQ[name]: value for name, value in options.items() if name in LIBPQ}
+            return parsed.set(drivername="postgresql+psycopg", query=options)
         case other:
             raise ValueError(f"{other} is not served; use sqlite:///… or postgresql://…")
 
@@ -89,16 +102,17 @@ class Database:
         else:
             self.engine = create_async_engine(
                 self.url,
+                connect_args=UNPREPARED,
                 hide_parameters=True,
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=10,
-                pool_pre_ping=False,
                 pool_recycle=1800,
                 # A single statement, such as a refresh, has nothing to begin, commit, set or reset around it.
                 isolation_level="AUTOCOMMIT",
                 skip_autocommit_rollback=True,
             )
+            listen_postgresql(self.engine.sync_engine)
             self._writer = self.engine.execution_options(isolation_level="READ COMMITTED")
             self._reader = self.engine
         # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
@@ -128,24 +142,28 @@ class Database:
             yield connection
 
     def reader(self, patience: float) -> Engine:
-        """A synchronous engine for a thread that only reads: one connection, each statement alone.
+        """A synchronous engine for a thread that only reads, with one connection.
 
-        What takes longer than `patience` (seconds) fails. PostgreSQL is asked through psycopg, whichever driver the
-        URL names. Dispose of it in the end.
+        What takes longer than `patience` (seconds) fails. Dispose of it in the end.
         """
         lite = self.dialect == "sqlite"
         engine = create_engine(
-            self.url.set(drivername="sqlite") if lite else for_psycopg(self.url),
-            connect_args={"timeout": patience} if lite else within(patience),
+            self.url.set(drivername="sqlite") if lite else self.url,
+            connect_args={"timeout": patience} if lite else UNPREPARED | within(patience),
+            execution_options={} if lite else {"postgresql_readonly": True},
             hide_parameters=True,
-            isolation_level="AUTOCOMMIT",
+            isolation_level="AUTOCOMMIT" if lite else "READ COMMITTED",
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
             pool_timeout=patience,
             pool_recycle=1800,
         )
-        listen_reader(engine, ["PRAGMA query_only=ON"] if lite else read_only(patience))
+        if lite:
+            only_read(engine)
+        else:
+            listen_postgresql(engine)
+            limit(engine, patience)
         return engine
 
     async def answers(self, patience: float) -> bool:
@@ -199,13 +217,26 @@ def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def for_psycopg(url: URL) -> URL:
-    """What asyncpg calls `ssl` is `sslmode` to libpq; its other options mean nothing there."""
-    if not url.drivername.endswith("+asyncpg"):
-        return url
-    names = {"ssl": "sslmode", "host": "host", "port": "port"}
-    query = {names[name]: value for name, value in url.query.items() if name in names}
-    return url.set(drivername="postgresql+psycopg", query=query)
+def listen_postgresql(engine: Engine) -> None:
+    """Notice before a connection is used that the server has closed it: after a restart nobody is refused for it.
+
+    There is no round trip to it. A server has nothing to say to a connection that asks for nothing, except good-bye.
+    """
+
+    @event.listens_for(engine, "checkout")
+    def look(_connection: Any, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        if entry.info.get("used") and is_closing(entry.driver_connection):
+            raise InvalidatePoolError  # SQLAlchemy connects again, and drops all connections from before this moment
+        entry.info["used"] = True
+
+
+def is_closing(connection: Any) -> bool:
+    """Whether the server has ended the connection, or the driver has."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def within(patience: float) -> dict[str, int]:
@@ -219,14 +250,13 @@ def within(patience: float) -> dict[str, int]:
     }
 
 
-def read_only(patience: float) -> list[str]:
-    return [f"SET statement_timeout = {int(patience * 1000)}", "SET default_transaction_read_only = on"]
+def limit(engine: Engine, patience: float) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(patience * 1000)}")
 
 
-def listen_reader(engine: Engine, statements: list[str]) -> None:
+def only_read(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement)
-        cursor.close()
+        connection.execute("PRAGMA query_only=ON")

@@ -1,13 +1,25 @@
-"""The database: how often it is asked whether it is there."""
+"""The database: its driver, and how often it is asked whether it is there."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
-from gateway.db import FRESH, Database, Probe
+from gateway.db import FRESH, Database, Probe, normalise
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("postgresql://h/d?sslmode=require", "postgresql+psycopg://h/d?sslmode=require"),
+        ("postgresql+asyncpg://h/d?ssl=require&command_timeout=5", "postgresql+psycopg://h/d?sslmode=require"),
+    ],
+)
+def test_postgresql_has_one_driver_whichever_the_url_names(url: str, address: str) -> None:
+    assert normalise(url).render_as_string() == address
 
 
 class Asked:

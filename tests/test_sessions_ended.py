@@ -14,7 +14,7 @@ from signed_in import NOW, Clock, add_account, add_session
 from sqlalchemy import Engine, Select, event, text
 
 from gateway import sessions
-from gateway.db import Database, for_psycopg, normalise
+from gateway.db import Database
 from gateway.sessions.ended import COUNTS, IDS, MARGIN, PATIENCE, EndedSessions
 
 LIFE = 300
@@ -237,17 +237,6 @@ def test_a_reading_uses_the_index_of_the_ends(sqlite_url: str, query: Select[Any
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN {written}")).all()
     engine.dispose()
     assert "ix_sessions_ended_at" in str(plan)
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("postgresql://h/d?sslmode=require", "postgresql+psycopg://h/d?sslmode=require"),
-        ("postgresql+asyncpg://h/d?ssl=require&command_timeout=5", "postgresql+psycopg://h/d?sslmode=require"),
-    ],
-)
-def test_postgresql_is_read_through_psycopg(url: str, address: str) -> None:
-    assert for_psycopg(normalise(url)).render_as_string() == address
 
 
 async def test_the_ends_of_a_whole_account_are_known(db: Database, ended: EndedSessions) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
         click.echo(f"{error.what}\n    {error.hint}", err=True)
         sys.exit(1)
     except ImportError as error:
-        if error.name not in ("asyncpg", "psycopg"):
+        if error.name != "psycopg":
             raise
         click.echo(f"{error.msg}\n    pip install 'login-gateway[postgres]' brings the driver.", err=True)
         sys.exit(1)
