@@ -28,6 +28,7 @@ from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
 from .flows.tokens import TokenDesk
+from .flows.whoami import Whoami
 from .housekeeping import Chore, Housekeeping, prune
 from .nonces import Nonces
 from .providers.registry import Providers
@@ -230,6 +231,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         proxy_assertions=ProxyAssertions(settings.public_url, keyring, clock),
         refresh=refresh,
         desk=Desk(database, sealer, terms_of(settings)),
+        whoami=Whoami(database, clock),
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         redemption=Redemption(database, Codes(sealer), ended, lives_of(settings)),
         sign_out=SignOut(database, ended),
@@ -275,6 +277,7 @@ def hot_paths(parts: Parts) -> HotPaths:
     return {
         ("GET", "/auth/verify"): forward_auth.verify_endpoint,
         ("GET", "/auth/verify/redirect"): forward_auth.redirect_endpoint,
+        ("GET", "/auth/me"): account.me,
         ("POST", "/auth/token"): token.token,
         ("POST", "/auth/refresh"): token.refresh,
         **{("GET", f"/auth/{provider.name}/login"): sign_in.start for provider in parts.providers},

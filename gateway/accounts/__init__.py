@@ -2,7 +2,7 @@
 
 from .decision import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, SignIn, Verdict, decide, in_domains
 from .store import (
-    PROFILE,
+    PROFILE_COLUMNS,
     Account,
     LinkedIdentity,
     add_identity,
@@ -25,7 +25,7 @@ from .store import (
 )
 
 __all__ = [
-    "PROFILE",
+    "PROFILE_COLUMNS",
     "Account",
     "AskToJoin",
     "Create",

@@ -39,12 +39,6 @@ FIND = (
     .where(schema.identities.c.issuer == bindparam("issuer"), schema.identities.c.subject == bindparam("subject"))
 )
 FIND_AND_HOLD = FIND.with_for_update(key_share=True, of=schema.accounts)
-PROFILE = (
-    select(schema.accounts, *(column.label(f"identity_{column.name}") for column in schema.identities.c))
-    .outerjoin_from(schema.accounts, schema.identities)
-    .where(schema.accounts.c.id == bindparam("account_id"))
-    .order_by(schema.identities.c.linked_at, schema.identities.c.id)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +71,19 @@ class LinkedIdentity:
     ids: Mapping[str, str]
     linked_at: int
     last_used_at: int
+
+
+# Account and identity, in the order of their fields: read by place, which is quicker than by name.
+PROFILE_COLUMNS = [
+    *(schema.accounts.c[name] for name in Account.__slots__),
+    *(schema.identities.c[name].label(f"identity_{name}") for name in LinkedIdentity.__slots__),
+]
+PROFILE = (
+    select(*PROFILE_COLUMNS)
+    .outerjoin_from(schema.accounts, schema.identities)
+    .where(schema.accounts.c.id == bindparam("account_id"))
+    .order_by(schema.identities.c.linked_at, schema.identities.c.id)
+)
 
 
 def email_key(address: str | None) -> str | None:
@@ -199,8 +206,11 @@ async def profile(
     return to_profile(rows) if rows else None
 
 
-def to_profile(rows: Sequence[Row[Any]]) -> tuple[Account, tuple[LinkedIdentity, ...]]:
-    return to_account(rows[0]), tuple(to_identity(row) for row in rows if row.identity_id is not None)
+def to_profile(rows: Sequence[Sequence[Any]]) -> tuple[Account, tuple[LinkedIdentity, ...]]:
+    """From rows that begin with PROFILE_COLUMNS, one for each identity of the account."""
+    own, all_ = len(Account.__slots__), len(PROFILE_COLUMNS)
+    identities = tuple(LinkedIdentity(*row[own:all_]) for row in rows if row[own] is not None)
+    return Account(*rows[0][:own]), identities
 
 
 async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account | None:

@@ -1,37 +1,102 @@
-"""Who am I: the account, its identities and the session of whoever calls, in one statement."""
+"""Who am I: the account, its identities and the session of whoever calls, in one statement for all who ask at once."""
 
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gateway import accounts, sessions
-from gateway.accounts import Account, LinkedIdentity
+from sqlalchemy import Select, Uuid, and_, bindparam, exists, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import accounts
+from gateway.accounts import Account, LinkedIdentity, merges
+from gateway.batches import Batches
 from gateway.db import Database
 from gateway.errors import InvalidToken
-from gateway.schema import sessions as table
+from gateway.given import Given
+from gateway.schema import accounts as account_table
+from gateway.schema import identities as identity_table
+from gateway.schema import sessions as session_table
 from gateway.sessions import Session
 
-WHO = accounts.PROFILE.outerjoin(table, sessions.LIVING).add_columns(
-    *(column.label(f"session_{column.name}") for column in sessions.FIELDS)
-)
+Clock = Callable[[], float]
+Key = tuple[uuid.UUID, uuid.UUID]  # account, session
+
+ASKED = Given("asked", account_id=Uuid, session_id=Uuid)
+SESSION = list(Session.__dataclass_fields__)
+PROFILE = len(accounts.PROFILE_COLUMNS)
+
+
+def statement(dialect: str) -> Select[Any]:
+    """For each who asks a row per identity: profile, session (empty when it has ended), which session it is about,
+    and whether accounts went into this one."""
+    asked, mine = ASKED.table(dialect), session_table.c
+    living = and_(mine.id == asked.c.session_id, mine.ended_at.is_(None), mine.expires_at > bindparam("now"))
+    absorbed = account_table.alias("absorbed")
+    return (
+        select(
+            *accounts.PROFILE_COLUMNS,
+            *(mine[name].label(f"session_{name}") for name in SESSION),
+            asked.c.session_id,
+            exists().where(absorbed.c.merged_into == account_table.c.id),
+        )
+        .join_from(asked, account_table, account_table.c.id == asked.c.account_id)
+        .outerjoin(identity_table, identity_table.c.account_id == account_table.c.id)
+        .outerjoin(session_table, living)
+        .order_by(identity_table.c.linked_at, identity_table.c.id)
+    )
+
+
+WHO = {dialect: statement(dialect) for dialect in ("sqlite", "postgresql")}
 
 
 @dataclass(frozen=True, slots=True)
 class Myself:
+    """`merged`: the ids that the account had before, of accounts that went into it."""
+
     account: Account
     identities: tuple[LinkedIdentity, ...]
     session: Session
+    merged: tuple[uuid.UUID, ...]
 
 
-async def look_up(database: Database, account_id: uuid.UUID, session_id: uuid.UUID, now: int) -> Myself:
-    """InvalidToken when there is no such account any more, or the session has ended."""
-    asked = {"account_id": account_id, "session_id": session_id, "now": now}
-    async with database.read() as connection:
-        rows = (await connection.execute(WHO, asked)).all()
-    if not rows:
-        raise InvalidToken("the account is gone")
-    if rows[0].session_id is None:
-        raise InvalidToken("the session has ended")
-    session = {name: getattr(rows[0], f"session_{name}") for name in Session.__dataclass_fields__}
-    return Myself(*accounts.to_profile(rows), Session(**session))
+class Whoami:
+    """Looks callers up."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._batches: Batches[Key, Myself | str] = Batches("whoami", self._read)
+
+    async def look_up(self, account_id: uuid.UUID, session_id: uuid.UUID) -> Myself:
+        """InvalidToken when there is no such account any more, or the session has ended."""
+        found = await self._batches.ask((account_id, session_id))
+        if isinstance(found, str):
+            raise InvalidToken(found)
+        return found
+
+    async def _read(self, asked: Sequence[Key]) -> list[Myself | str]:
+        """Each caller, or why they are nobody."""
+        async with self._database.read() as connection:
+            found = await look_up(connection, list(dict.fromkeys(asked)), int(self._clock()))
+        return [found.get(one, "the account is gone") for one in asked]
+
+
+async def look_up(connection: AsyncConnection, asked: Sequence[Key], now: int) -> dict[Key, Myself | str]:
+    dialect = connection.dialect.name
+    rows: dict[Key, list[Any]] = defaultdict(list)
+    for row in await connection.execute(WHO[dialect], ASKED.parameters(dialect, asked) | {"now": now}):
+        rows[row[0], row[-2]].append(row)
+    absorbing = {key[0] for key, its in rows.items() if its[0][-1]}
+    merged = {account_id: tuple(await merges.merged_from(connection, account_id)) for account_id in absorbing}
+    return {key: myself(its, merged.get(key[0], ())) for key, its in rows.items()}
+
+
+def myself(rows: Sequence[Any], merged: tuple[uuid.UUID, ...]) -> Myself | str:
+    session = dict(zip(SESSION, rows[0][PROFILE:], strict=False))
+    if session["id"] is None:
+        return "the session has ended"
+    return Myself(*accounts.to_profile(rows), Session(**session), merged)

@@ -6,13 +6,11 @@ rows are locked in the order of their ids first: two processes whose batches ove
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     FromClause,
@@ -24,20 +22,20 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    column,
-    func,
     literal,
     select,
-    type_coerce,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.given import Given
 from gateway.schema import sessions
 
 from .rotation import OUTCOMES, Outcome, Policy, Presentation, SessionState, Unknown, Verdict
 
 REUSE = "refresh_reuse"  # end_reason
+
+PRESENTED = Given("presented", id=Uuid, n=BigInteger, client_id=Text)
 
 old = sessions.c  # on the right of SET a column is what it was
 now = bindparam("now", type_=BigInteger)
@@ -49,10 +47,10 @@ async def rotate(
     connection: AsyncConnection, presented: Sequence[Presentation], at: int, policy: Policy
 ) -> dict[UUID, Outcome]:
     """Present tokens of distinct sessions at `at` (epoch seconds); each has its own outcome."""
-    lite = connection.dialect.name == "sqlite"
-    parameters = as_json(presented) if lite else as_arrays(presented)
+    dialect = connection.dialect.name
+    parameters = PRESENTED.parameters(dialect, [(one.session_id, one.n, one.client_id) for one in presented])
     limits = {"now": at, "grace": policy.grace, "idle_ttl": policy.idle_ttl}
-    result = await connection.execute(SQLITE if lite else POSTGRESQL, parameters | limits)
+    result = await connection.execute(ROTATE[dialect], parameters | limits)
     outcomes: dict[UUID, Outcome] = {one.session_id: Unknown() for one in presented}
     outcomes.update((row.id, read(row)) for row in result.all())
     return outcomes
@@ -62,43 +60,13 @@ def read(row: Row[Any]) -> Outcome:
     return OUTCOMES[Verdict(row.outcome)](SessionState(*tuple(row)[1:]))
 
 
-def as_json(presented: Sequence[Presentation]) -> dict[str, Any]:
-    return {"presented": json.dumps([(one.session_id.hex, one.n, one.client_id) for one in presented])}
-
-
-def as_arrays(presented: Sequence[Presentation]) -> dict[str, Any]:
-    return {
-        "ids": [one.session_id for one in presented],
-        "numbers": [one.n for one in presented],
-        "clients": [one.client_id for one in presented],
-    }
-
-
-def from_json() -> FromClause:
-    each = func.json_each(bindparam("presented", type_=Text)).table_valued("value")
-    id_, n, client_id = (func.json_extract(each.c.value, f"$[{place}]") for place in range(3))
-    return select(
-        type_coerce(id_, Uuid).label("id"),
-        type_coerce(n, BigInteger).label("n"),
-        type_coerce(client_id, Text).label("client_id"),
-    ).subquery("presented")
-
-
-def from_arrays() -> FromClause:
+def locked() -> FromClause:
     """The presented tokens whose sessions are there, their rows locked in order.
 
     Whether a session is usable is a value here and no condition: a planner that has not seen the table yet takes
     such conditions for selective, and then compares every row with every token.
     """
-    presented = (
-        func.unnest(
-            bindparam("ids", type_=ARRAY(Uuid)),
-            bindparam("numbers", type_=ARRAY(BigInteger)),
-            bindparam("clients", type_=ARRAY(Text)),
-        )
-        .table_valued(column("id", Uuid), column("n", BigInteger), column("client_id", Text))
-        .render_derived("presented")
-    )
+    presented = PRESENTED.table("postgresql")
     return (
         select(old.id, presented.c.n, usable(presented.c.client_id).label("usable"))
         .where(old.id == presented.c.id)
@@ -150,7 +118,14 @@ def known(verdict: Verdict) -> ColumnElement[int]:
     return literal(int(verdict), SmallInteger)
 
 
-presented, locked = from_json(), from_arrays()
+def on_sqlite() -> Update:
+    presented = PRESENTED.table("sqlite")
+    return statement(presented, usable(presented.c.client_id))
 
-SQLITE = statement(presented, usable(presented.c.client_id))
-POSTGRESQL = statement(locked, locked.c.usable)
+
+def on_postgresql() -> Update:
+    presented = locked()
+    return statement(presented, presented.c.usable)
+
+
+ROTATE = {"sqlite": on_sqlite(), "postgresql": on_postgresql()}  # by dialect

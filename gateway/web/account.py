@@ -8,11 +8,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway import accounts, sessions
-from gateway.accounts import Account, LinkedIdentity, merges
+from gateway.accounts import Account, LinkedIdentity
 from gateway.errors import InsufficientScope, InvalidToken, NotFound
-from gateway.flows import whoami
 from gateway.sessions import Session
 
 from .callers import OWN, Caller, identify, identify_for_change, identify_owner
@@ -21,28 +21,31 @@ from .parts import Parts, parts_of
 from .rows import back_to_page
 
 
-async def me(request: Request) -> Response:
+class Me:
     """GET /auth/me; the token must have every scope that this tells of."""
-    parts = parts_of(request.scope)
-    caller = identify(parts, request.scope)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse(await told(parts_of(scope), scope))(scope, receive, send)
+
+
+async def told(parts: Parts, scope: Scope) -> dict[str, Any]:
+    caller = identify(parts, scope)
     if not caller.has_scopes(OWN):
         raise InsufficientScope("not the scope of a whole profile")
-    found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
+    found = await parts.whoami.look_up(caller.account_id, caller.session_id)
     account = found.account
-    return JSONResponse(
-        {
-            "id": str(account.id),
-            "email": account.email,
-            "email_verified": account.email_verified,
-            "name": account.name,
-            "picture": account.picture,
-            "roles": list(caller.claims.roles),
-            "created_at": account.created_at,
-            "identities": [identity_json(identity) for identity in found.identities],
-            "merged_from": await merged_from(parts, caller),
-            "session": session_json(found.session, caller),
-        }
-    )
+    return {
+        "id": str(account.id),
+        "email": account.email,
+        "email_verified": account.email_verified,
+        "name": account.name,
+        "picture": account.picture,
+        "roles": list(caller.claims.roles),
+        "created_at": account.created_at,
+        "identities": [identity_json(identity) for identity in found.identities],
+        "merged_from": [str(account_id) for account_id in found.merged],
+        "session": session_json(found.session, caller),
+    }
 
 
 async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedIdentity, ...]]:
@@ -51,12 +54,6 @@ async def profile(parts: Parts, caller: Caller) -> tuple[Account, tuple[LinkedId
     if found is None:
         raise InvalidToken("the account is gone")
     return found
-
-
-async def merged_from(parts: Parts, caller: Caller) -> list[str]:
-    """The ids this account had before: of accounts that were merged into it."""
-    async with parts.database.read() as connection:
-        return [str(account_id) for account_id in await merges.merged_from(connection, caller.account_id)]
 
 
 async def own_sessions(parts: Parts, caller: Caller) -> list[Session]:
@@ -147,8 +144,10 @@ async def end_others(request: Request) -> None:
     await parts.sign_out.end_others(caller.account_id, caller.session_id, origin, parts.now())
 
 
+me = Me()
+
 routes = [
-    Route("/auth/me", me),
+    Route("/auth/me", me, methods=["GET"]),
     Route("/auth/identities", list_identities),
     Route("/auth/sessions", list_sessions, methods=["GET"]),
     Route("/auth/sessions", end_other_sessions, methods=["DELETE"]),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
     from gateway.flows.tokens import TokenDesk
+    from gateway.flows.whoami import Whoami
     from gateway.nonces import Nonces
     from gateway.providers.registry import Providers
     from gateway.sealing import Sealer
@@ -60,6 +61,7 @@ class Parts:
     proxy_assertions: ProxyAssertions
     refresh: RefreshTokens
     desk: Desk
+    whoami: Whoami
     renewal: Renewal
     redemption: Redemption
     sign_out: SignOut

@@ -7,7 +7,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import InsufficientScope, NotSignedIn
-from gateway.flows import whoami
 
 from .callers import bearer, header, living
 from .id_tokens import said_of
@@ -25,7 +24,7 @@ async def userinfo(request: Request) -> Response:
     scopes = claims.scope.split(" ")
     if "openid" not in scopes:
         raise InsufficientScope("a token without openid")
-    found = await whoami.look_up(parts.database, caller.account_id, caller.session_id, parts.now())
+    found = await parts.whoami.look_up(caller.account_id, caller.session_id)
     facts = {
         "email": found.account.email,
         "email_verified": found.account.email_verified,
