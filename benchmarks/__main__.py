@@ -1,38 +1,40 @@
-"""The command: `benchmarks/run [--quick] [--json FILE] [--postgres URL] [--only WORD]`."""
+"""The command: `benchmarks/run [--quick] [--growth] [--only WORD] [--json FILE] [--markdown FILE] [--chart FILE] …`."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import logging
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import measure, report
-from .databases import NoServer
+from . import growth, markdown, measure, paths, report, sides
 from .footprint import footprints
 from .load import Wrong
-from .measure import Plan, Row
-from .paths import PATHS
-from .processes import NotStarted, Process
-from .stage import Gate, Stage
+from .measure import Plan
+from .processes import Missing, NotStarted
+from .report import Found
+from .scene import Scene
 
-QUICK, FULL = Plan(rounds=1, seconds=0.8), Plan(rounds=3, seconds=1.2)
-QUICK_LIMIT, FULL_LIMIT = 60, 600  # seconds for everything
+QUICK, FULL = Plan(rounds=1, seconds=0.6, warm_up=0.2), Plan(rounds=3, seconds=1.2)
+QUICK_LIMIT, FULL_LIMIT, GROWTH_LIMIT = 60, 600, 2400  # seconds for everything
+TIDYING = 8  # of these, for ending what was started
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
-def main() -> int:
-    arguments = read_arguments()
+def main(arguments: Sequence[str] | None = None, measured: Sequence[paths.Path] = paths.PATHS) -> int:
+    asked = read_arguments(arguments)
     logging.disable(logging.WARNING)
     for ending in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(ending, stop)
-    signal.alarm(QUICK_LIMIT if arguments.quick else FULL_LIMIT)
+    signal.alarm(limit(asked) - TIDYING)
     try:
-        run(arguments)
-    except (Wrong, NotStarted) as error:
+        write(asked, json.loads(asked.read.read_text()) if asked.read else run(asked, measured))
+    except (Wrong, NotStarted, Missing) as error:
         print(f"\nThe run failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -41,13 +43,26 @@ def main() -> int:
     return 0
 
 
-def read_arguments() -> argparse.Namespace:
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks/run", description="Measure the hot paths against a bare route.")
-    parser.add_argument("--quick", action="store_true", help="one short round at the most connections")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found as JSON, too")
-    parser.add_argument("--postgres", default=SERVER, metavar="URL", help=f"a server to make a database on: {SERVER}")
-    parser.add_argument("--only", default="", metavar="WORD", help="only paths whose name holds this")
-    return parser.parse_args()
+    add = parser.add_argument
+    add("--quick", action="store_true", help="one short round at the most connections")
+    add("--growth", action="store_true", help="with small and with large tables, and memory over a million requests")
+    add("--only", action="append", default=[], metavar="WORD", help="only what has this in its name; may be repeated")
+    add("--postgres", default=SERVER, metavar="URL", help=f"a server to make a database on: {SERVER}")
+    add("--json", type=Path, metavar="FILE", help="write everything that was found as JSON, too")
+    add("--markdown", type=Path, metavar="FILE", help="put the tables into this page, between the comments for them")
+    add("--chart", type=Path, metavar="FILE", help="draw the ratios as SVG")
+    add("--read", type=Path, metavar="FILE", help="measure nothing: take what --json has written")
+    asked = parser.parse_args(arguments)
+    kind = "growth" if asked.growth else "run"
+    if asked.markdown and not asked.read and not markdown.has_place(asked.markdown, kind):
+        parser.error(f"{asked.markdown} has no {' … '.join(map(str.strip, markdown.frame(kind)))}")
+    return asked
+
+
+def limit(asked: argparse.Namespace) -> int:
+    return QUICK_LIMIT if asked.quick else GROWTH_LIMIT if asked.growth else FULL_LIMIT
 
 
 def stop(number: int, _frame: object) -> None:
@@ -56,35 +71,54 @@ def stop(number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run(arguments: argparse.Namespace) -> None:
-    plan = QUICK if arguments.quick else FULL
-    paths = [path for path in PATHS if arguments.only in path.name]
-    if arguments.quick:
-        paths = [dataclasses.replace(path, at_once=path.at_once[-1:]) for path in paths]
-    with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, Stage(Path(name)) as stage:
-        bare, gates = set_up(stage, {path.gate for path in paths}, arguments.postgres)
-        print(f"{report.introduction()}\n\n{report.heading()}", flush=True)
-        found: list[Row] = []
-        with measure.load() as drive:
-            for row in measure.rows(gates, bare, paths, plan, drive):
-                print(report.show(row), flush=True)
-                found.append(row)
-        started = footprints(Path(name), Path(name) / "sqlite", plan.rounds)
-        print(f"\n{report.show_footprints(*started)}")
-    if arguments.json:
-        report.write_json(arguments.json, plan, found, started)
+def run(asked: argparse.Namespace, measured: Sequence[paths.Path]) -> Found:
+    machine = report.machine()
+    print(f"{report.introduction(machine)}\n", flush=True)
+    with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name, sides.load() as drive:
+        if asked.growth:
+            how = growth.QUICK if asked.quick else growth.FULL
+            parts = {part for part in growth.PARTS if is_wanted(part, asked)}
+            found = growth.run(how, growth.grown(wanted(measured, asked)), parts, Path(name), asked.postgres, drive)
+        else:
+            found = compare(asked, wanted(measured, asked), Path(name), drive)
+    return {"kind": "growth" if asked.growth else "run", "machine": machine, **found}
 
 
-def set_up(stage: Stage, wanted: set[str], server: str) -> tuple[Process, dict[str, Gate]]:
-    gates = {"sqlite": stage.gate("sqlite", stage.sqlite())}
-    if "logging" in wanted:
-        gates["logging"] = stage.gate("logging", stage.sqlite("logging"), log_level="info")
-    if "postgresql" in wanted:
-        try:
-            gates["postgresql"] = stage.gate("postgresql", stage.postgresql(server))
-        except NoServer as error:
-            print(f"Nothing is measured on PostgreSQL: {error}", file=sys.stderr)
-    return stage.bare(), gates
+def wanted(measured: Sequence[paths.Path], asked: argparse.Namespace) -> list[paths.Path]:
+    return [path for path in measured if is_wanted(path.name, asked)]
+
+
+def is_wanted(name: str, asked: argparse.Namespace) -> bool:
+    return not asked.only or any(word in name for word in asked.only)
+
+
+def compare(asked: argparse.Namespace, measured: Sequence[paths.Path], folder: Path, drive: sides.Drive) -> Found:
+    plan = QUICK if asked.quick else FULL
+    if asked.quick:
+        measured = [dataclasses.replace(path, at_once=path.at_once[-1:]) for path in measured]
+    with Scene(folder, asked.postgres, drive) as scene:
+        takes = scene.takes(name for path in measured for name in (path.beside, path.gate))
+        print(report.line(report.HEADINGS), flush=True)
+        rows = []
+        for row in measure.rows(takes, measured, plan):
+            rows.append(report.of_row(row))
+            print(report.line(report.cells(rows[-1])), flush=True)
+        footprint = None
+        if is_wanted(growth.START, asked):
+            footprint = report.of_footprints(*footprints(folder, scene.sqlite.folder, plan.rounds))
+            print(f"\n{report.sentences(footprint)}")
+    return {"plan": dataclasses.asdict(plan), "rows": rows, "footprint": footprint}
+
+
+def write(asked: argparse.Namespace, found: Found) -> None:
+    if asked.json:
+        report.write_json(asked.json, found)
+    if asked.markdown:
+        markdown.put(asked.markdown, found)
+    if asked.chart:
+        from .chart import draw  # matplotlib takes longer to load than everything else here
+
+        draw(asked.chart, found)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 # What `gateway.serve` gives uvicorn, written out: importing that would load the gateway.
@@ -25,7 +25,15 @@ async def bare(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
-app = Starlette(routes=[Route("/bare", bare)])
+async def bare_json(_request: Request) -> JSONResponse:
+    return JSONResponse({"ok": True})
+
+
+async def bare_empty(_request: Request) -> Response:
+    return Response()
+
+
+app = Starlette(routes=[Route("/bare", bare), Route("/bare.json", bare_json), Route("/bare.empty", bare_empty)])
 
 if __name__ == "__main__":
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), proxy_headers=False, **OPTIONS)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .processes import cpu_seconds
+from .processes import OTHER_CORE, cpu_seconds
 
 PATIENCE = 10.0  # seconds without any answer after which the load gives up
-HEAD_END, LENGTH = b"\r\n\r\n", b"\r\ncontent-length: "
+HEAD_END, LENGTHS = b"\r\n\r\n", (b"\r\ncontent-length: ", b"\r\nContent-Length: ")  # uvicorn's, nginx's
 
 
 class Wrong(Exception):
@@ -44,13 +45,15 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Clients that all ask at once, for `seconds` after `warm_up` seconds. `watched`: the server's process id."""
+    """Clients that all ask at once, for `seconds` after `warm_up` seconds. `watched`: the server's process id;
+    `cores`: where the load runs."""
 
     ports: tuple[int, ...]
     clients: Sequence[Client]
     warm_up: float
     seconds: float
     watched: int
+    cores: frozenset[int] = OTHER_CORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +171,21 @@ def is_whole(answer: bytes) -> bool:
     head = answer.find(HEAD_END)
     if head < 0:
         return False
-    at = answer.find(LENGTH, 0, head)
+    at = max(answer.find(length, 0, head) for length in LENGTHS)
     if at < 0:
         raise Wrong(f"an answer without a length: {answer[:300]!r}")
-    start = at + len(LENGTH)
+    start = at + len(LENGTHS[0])
     missing = head + len(HEAD_END) + int(answer[start : answer.find(b"\r", start)]) - len(answer)
     if missing < 0:
         raise Wrong(f"more than one answer: {answer[:300]!r}")
     return missing == 0
 
 
-def settle(core: int) -> None:
-    """Make this process the load's: on its core, deaf to Ctrl-C, which is its parent's to handle."""
-    import signal
-
+def settle() -> None:
+    """Make this process the load's: deaf to Ctrl-C, which is its parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.sched_setaffinity(0, {core})
 
 
 def drive(job: Job) -> Counted:
+    os.sched_setaffinity(0, job.cores)
     return Load(job).run()

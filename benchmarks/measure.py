@@ -1,21 +1,12 @@
-"""Measuring: bare, path, bare, path …, so that whatever else the machine does meets both."""
+"""Measuring: reference, path, reference, path …, so that whatever else the machine does meets both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from statistics import median
 
-from .load import Client, Counted, Job, Wrong, drive, settle
-from .paths import Path, bare_clients
-from .processes import OTHER_CORE, Process
-from .stage import Gate
-
-Drive = Callable[[Job], Counted]
-LONGEST = 60.0  # seconds for one job, whatever happens
+from .paths import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,81 +20,59 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a round. Times in seconds; CPU per unit; `load`: the share of its core that the load took."""
+    """One side of a round. Times in seconds; CPU of the server per unit; `load`: the share of its core that the load
+    took. None where there is no server of ours."""
 
     rate: float
     p50: float
     p99: float
-    cpu: float
-    load: float
+    cpu: float | None
+    load: float | None
+
+
+# Takes one side of a round: this path, so many at once, for as long as the plan says. Raises Wrong.
+Take = Callable[[Path, int, Plan], Side]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A path at so many connections: the medians of its rounds, and the ratios of each round to the bare route."""
+    """A path at so many connections: of each round the reference's side and its own."""
 
     path: Path
     at_once: int
-    bare: Side
-    measured: Side
-    ratios: tuple[float, ...]
-    cpu_ratios: tuple[float, ...]
+    references: tuple[Side, ...]
+    sides: tuple[Side, ...]
 
     @property
-    def ratio(self) -> float:
-        return median(self.ratios)
+    def ratios(self) -> tuple[float, ...]:
+        return tuple(one.rate / base.rate for base, one in zip(self.references, self.sides, strict=True))
 
     @property
-    def cpu_ratio(self) -> float:
-        return median(self.cpu_ratios)
+    def cpu_ratio(self) -> float | None:
+        """Median of the rounds."""
+        both = ((base.cpu, one.cpu) for base, one in zip(self.references, self.sides, strict=True))
+        return middling([one / base if one and base else None for base, one in both])
 
 
-@contextmanager
-def load() -> Iterator[Drive]:
-    """The load in a process of its own."""
-    with ProcessPoolExecutor(1, get_context("spawn"), settle, (OTHER_CORE,)) as pool:
-        yield lambda job: pool.submit(drive, job).result(LONGEST)
-
-
-def rows(gates: Mapping[str, Gate], bare: Process, paths: Sequence[Path], plan: Plan, drive: Drive) -> Iterator[Row]:
-    """Every path that has a gate, at each number of connections. Raises Wrong for the first wrong answer."""
+def rows(takes: Mapping[str, Take], paths: Sequence[Path], plan: Plan) -> Iterator[Row]:
+    """Every path whose two sides can be taken, at each number of connections. Raises Wrong for a wrong answer."""
     for path in paths:
-        if path.gate in gates:
+        if path.gate in takes and path.beside in takes:
             for at_once in path.at_once:
-                yield row(path, at_once, gates[path.gate], bare, plan, drive)
+                yield from compare(path, at_once, takes[path.beside], [takes[path.gate]], plan)
 
 
-def row(path: Path, at_once: int, gate: Gate, bare: Process, plan: Plan, drive: Drive) -> Row:
-    rounds = []
-    for _ in range(plan.rounds):
-        clients = path.clients(gate, at_once, plan.warm_up + plan.seconds)
-        gate.settle()
-        reference = side(drive, (bare.port,), bare_clients(at_once), bare, plan)
-        ports = (gate.process.port, gate.provider.port)
-        rounds.append((reference, side(drive, ports, clients, gate.process, plan)))
-    return Row(
-        path,
-        at_once,
-        middle([reference for reference, _ in rounds]),
-        middle([measured for _, measured in rounds]),
-        tuple(measured.rate / reference.rate for reference, measured in rounds),
-        tuple(measured.cpu / reference.cpu for reference, measured in rounds),
-    )
-
-
-def side(drive: Drive, ports: tuple[int, ...], clients: Sequence[Client], server: Process, plan: Plan) -> Side:
-    counted = drive(Job(ports, clients, plan.warm_up, plan.seconds, server.pid))
-    if counted.units < 2:
-        raise Wrong("the clients had nothing to ask any more")
-    found, units = counted.latencies, counted.units
-    return Side(
-        rate=units / counted.seconds,
-        p50=found[units // 2],
-        p99=found[min(units - 1, units * 99 // 100)],
-        cpu=counted.server_cpu / units,
-        load=counted.load_cpu / counted.seconds,
-    )
+def compare(path: Path, at_once: int, reference: Take, takes: Sequence[Take], plan: Plan) -> list[Row]:
+    """A row for each of the takes; all of them share the reference of each round."""
+    rounds = [[take(path, at_once, plan) for take in (reference, *takes)] for _ in range(plan.rounds)]
+    references, *others = zip(*rounds, strict=True)
+    return [Row(path, at_once, references, one) for one in others]
 
 
 def middle(sides: Sequence[Side]) -> Side:
-    return Side(*(median(getattr(one, name) for one in sides) for name in Side.__dataclass_fields__))
+    return Side(*(middling([getattr(one, name) for one in sides]) for name in Side.__dataclass_fields__))
+
+
+def middling(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

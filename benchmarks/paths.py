@@ -11,6 +11,7 @@ from gateway.web.token import session_cookies
 
 from .clients import FORM, Each, Renew, RenewCookies, Repeat, SignIn, Start, request
 from .load import Client
+from .nginx import PAGE
 from .provider import address_of
 from .stage import APP, APP_SECRET, RETURNS_TO, ROBOT, VERIFIER, Gate, SignedIn
 
@@ -21,8 +22,8 @@ NEW_CODES = 2_500
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`gate` names the gateway that is asked; `mark` is the ratio to a bare request's rate that is aimed at, at most
-    connections. `clients` makes so many clients for so many seconds."""
+    """`gate` names who is asked, `beside` what that is measured against; `mark` is the ratio of the two rates that is
+    aimed at, at most connections. `clients` makes so many clients for so many seconds."""
 
     name: str
     gate: str
@@ -30,10 +31,22 @@ class Path:
     mark: float | None = None
     at_once: tuple[int, ...] = AT_ONCE
     mark_p99: float | None = None  # seconds
+    beside: str = "bare"
+
+
+BARE = request("GET", "/bare")
 
 
 def bare_clients(count: int) -> list[Client]:
-    return [Repeat(request("GET", "/bare"), b"\r\n\r\nok")] * count
+    return [Repeat(BARE, b"\r\n\r\nok")] * count
+
+
+def bare_json_clients(count: int) -> list[Client]:
+    return [Repeat(request("GET", "/bare.json"), b'\r\n\r\n{"ok":true}')] * count
+
+
+def bare_page_clients(count: int) -> list[Client]:
+    return [Repeat(request("GET", "/page"), PAGE.encode())] * count
 
 
 def with_cookie(token: str, path: str = "/auth/verify") -> bytes:
@@ -50,6 +63,19 @@ def named(subject: str) -> bytes:
 
 def verify_cookie(gate: Gate, count: int, _seconds: float) -> list[Client]:
     return [Repeat(with_cookie(one.pair.access_token), named(one.subject)) for one in gate.signed_in(count)]
+
+
+def page(gate: Gate, count: int, _seconds: float) -> list[Client]:
+    """A page behind nginx, which tells whom the gateway named."""
+    people = gate.signed_in(count)
+    return [
+        Repeat(with_cookie(one.pair.access_token, "/page"), f"\r\nX-User: {one.subject}\r\n".encode()) for one in people
+    ]
+
+
+def nobody(_gate: Gate, _count: int, _seconds: float) -> list[Client]:
+    """For what brings clients of its own."""
+    return []
 
 
 def verify_bearer(gate: Gate, count: int, _seconds: float) -> list[Client]:
@@ -115,16 +141,26 @@ def sign_in(_gate: Gate, count: int, _seconds: float) -> list[Client]:
     return [SignIn(address_of(number)) for number in range(count)]
 
 
+MOST = AT_ONCE[-1:]
+
 PATHS = (
+    Path("bare route with JSON", "bare, JSON", nobody, at_once=MOST),
     Path("GET /auth/verify, cookie", "postgresql", verify_cookie, 1.4, mark_p99=0.008),
     Path("GET /auth/verify, Bearer", "postgresql", verify_bearer, 1.4, mark_p99=0.008),
     Path("GET /auth/verify, every token new", "postgresql", verify_new, 0.25),
-    Path("GET /auth/verify, with the access log", "logging", verify_cookie, at_once=(64,)),
+    Path("GET /auth/verify, with the access log", "logging", verify_cookie, at_once=MOST),
+    Path("GET /auth/verify, cookie, asked by wrk", "wrk", nobody, at_once=MOST, beside="bare, wrk"),
+    Path("GET /auth/verify, by nginx", "nginx", page, 1.5, at_once=MOST, beside="bare, nginx"),
+    Path("GET /auth/verify, by nginx", "nginx", page, at_once=MOST, beside="bare, empty, nginx"),
+    Path("GET /auth/verify, two workers", "two workers", verify_cookie, 1.2, at_once=MOST, beside="one worker"),
     Path("POST /auth/token, PostgreSQL", "postgresql", renew, 0.28, mark_p99=0.025),
+    Path("POST /auth/token, PostgreSQL", "postgresql", renew, 2.5, at_once=AT_ONCE[1:], beside="pgbench, textbook, 16"),
+    Path("POST /auth/token, PostgreSQL", "postgresql", renew, 1.0, at_once=MOST, beside="pgbench, our UPDATE, 64"),
+    Path("POST /auth/token, two workers", "two workers", renew, 1.3, at_once=MOST, beside="one worker"),
     Path("POST /auth/token, SQLite", "sqlite", renew, 0.25),
-    Path("POST /auth/token, an application renews", "postgresql", renew_app),
-    Path("POST /auth/token, a code is redeemed", "postgresql", redeem),
-    Path("POST /auth/token, client_credentials", "postgresql", client_credentials),
+    Path("POST /auth/token, an application renews", "postgresql", renew_app, at_once=MOST),
+    Path("POST /auth/token, a code is redeemed", "postgresql", redeem, at_once=MOST),
+    Path("POST /auth/token, client_credentials", "postgresql", client_credentials, at_once=MOST),
     Path("POST /auth/refresh, PostgreSQL", "postgresql", renew_cookies),
     Path("GET /auth/google/login", "postgresql", start, 0.80),
     Path("GET /auth/me", "postgresql", me, 0.22),

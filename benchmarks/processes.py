@@ -15,7 +15,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START, STOP = 30.0, 10.0  # seconds
 
 # The server under test has one core to itself; load, database and provider share another, where there is one.
-SERVER_CORE, OTHER_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
+CORES = frozenset(os.sched_getaffinity(0))
+SERVER_CORE, OTHER_CORE = frozenset((min(CORES),)), frozenset((max(CORES),))
+
+
+class Missing(Exception):
+    """Something that is not part of the gateway is not there, and what needs it is not measured."""
 
 
 class NotStarted(Exception):
@@ -35,9 +40,25 @@ class Process:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process with all its threads."""
+    """User and system time of a process and of those it has started, with all their threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS + sum(cpu_seconds(child) for child in children(pid))
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+@contextmanager
+def on(cores: frozenset[int]) -> Iterator[None]:
+    """What is started in this block stays on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def free_port() -> int:
@@ -49,16 +70,22 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, probe: str, *, core: int, log: Path, environ: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    probe: str,
+    *,
+    cores: frozenset[int],
+    log: Path,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
     """Runs until the block ends; entered when `GET probe` is answered. Raises NotStarted."""
     # Compiled modules are kept, as where it is installed; a session of its own: Ctrl-C reaches us alone.
     surroundings = {**os.environ, **(environ or {}), "PYTHONDONTWRITEBYTECODE": ""}
     with log.open("ab") as out:
         began = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
+        with on(cores):
+            child = subprocess.Popen(command, stdout=out, stderr=out, env=surroundings, start_new_session=True)
     try:
-        os.sched_setaffinity(child.pid, {core})
         wait_for_answer(child, port, probe, log)
         yield Process(child.pid, port, time.perf_counter() - began)
     finally:

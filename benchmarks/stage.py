@@ -1,4 +1,4 @@
-"""The stage: the servers of a run, and the people who are signed in to them."""
+"""The servers of a run, and the people who are signed in to them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import sys
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.settings import load
 from gateway.web.parts import Parts
 
 from . import databases
-from .processes import OTHER_CORE, SERVER_CORE, Process, free_port, running
+from .processes import CORES, OTHER_CORE, SERVER_CORE, Process, free_port, running
 from .provider import CLIENT_ID, SECRET, address_of
 
 PEOPLE = 64
@@ -70,6 +70,7 @@ class SignedIn:
 class Gate:
     """A gateway process, and beside it the parts that make sessions and tokens which it believes."""
 
+    folder: Path
     process: Process
     provider: Process
     parts: Parts
@@ -122,10 +123,14 @@ class Gate:
         }
         return [self.parts.redemption.codes.seal(**what) for _ in range(count)]
 
-    def settle(self) -> None:
-        """Have every process on its core."""
+    def place(self, cores: frozenset[int]) -> None:
+        """Have the database work on these cores."""
         if self.parts.database.dialect == "postgresql":
-            databases.keep_off_the_server_core(str(self.parts.settings.database_url))
+            databases.place(self.database_url, cores)
+
+    @property
+    def database_url(self) -> str:
+        return self.parts.settings.database_url
 
 
 async def prepare(parts: Parts) -> list[sessions.Session]:
@@ -149,44 +154,19 @@ def python(module: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
-class Stage:
-    """Starts servers; whatever it started has ended when its block has."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Stage:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def bare(self) -> Process:
-        return self._stack.enter_context(bare(self._folder))
-
-    def postgresql(self, server: str) -> str:
-        """The URL of a database that goes with the stage. Raises NoServer."""
-        return self._stack.enter_context(databases.postgresql(server))
-
-    def sqlite(self, name: str = "gateway") -> str:
-        return f"sqlite:///{self._folder / name}.db"
-
-    def gate(self, name: str, database_url: str, *, log_level: str = "warning") -> Gate:
-        """A gateway on this database, with a provider and people of its own."""
-        return self._stack.enter_context(gate(self._folder / name, database_url, log_level))
-
-
 @contextmanager
 def bare(folder: Path) -> Iterator[Process]:
     port = free_port()
     command = python("benchmarks.bare", port)
-    with running(command, port, "/bare", core=SERVER_CORE, log=folder / "bare.log") as process:
+    with running(command, port, "/bare", cores=SERVER_CORE, log=folder / "bare.log") as process:
         yield process
 
 
 @contextmanager
-def gate(folder: Path, database_url: str, log_level: str) -> Iterator[Gate]:
+def gate(
+    folder: Path, database_url: str, *, log_level: str = "warning", fill: Callable[[str], None] = lambda _url: None
+) -> Iterator[Gate]:
+    """A gateway on this database, with a provider and people of its own, and whatever `fill` puts beside them."""
     folder.mkdir()
     port, provider_port = free_port(), free_port()
     url = f"http://localhost:{port}"
@@ -199,25 +179,35 @@ def gate(folder: Path, database_url: str, log_level: str) -> Iterator[Gate]:
             standing_in,
             provider_port,
             "/.well-known/openid-configuration",
-            core=OTHER_CORE,
+            cores=OTHER_CORE,
             log=folder / "provider.log",
         ) as provider,
     ):
         people = runner.run(prepare(parts))
+        fill(database_url)
         try:
-            with serving(folder, port, log_level) as process:
-                yield Gate(process, provider, parts, runner, people)
+            with serving(folder, port, log_level=log_level) as process:
+                yield Gate(folder, process, provider, parts, runner, people)
         finally:
             runner.run(parts.database.close())
 
 
 @contextmanager
-def serving(folder: Path, port: int, log_level: str = "warning") -> Iterator[Process]:
-    """`gateway serve` with the configuration in this folder, one worker."""
-    command = python("gateway", "serve", "--config", folder / "providers.toml", "--port", port)
+def serving(folder: Path, port: int, *, log_level: str = "warning") -> Iterator[Process]:
+    """`gateway serve` with the configuration in this folder, one worker on the server's core."""
+    with workers(1, folder, port, cores=SERVER_CORE, log_level=log_level) as process:
+        yield process
+
+
+@contextmanager
+def workers(
+    count: int, folder: Path, port: int, *, cores: frozenset[int] = CORES, log_level: str = "warning"
+) -> Iterator[Process]:
+    """`gateway serve` with the configuration in this folder, and so many workers."""
+    command = python("gateway", "serve", "--config", folder / "providers.toml", "--port", port, "--workers", count)
     environ = {"GATEWAY_LOG_LEVEL": log_level}
     log = folder / "gateway.log"
-    with running(command, port, "/health/live", core=SERVER_CORE, log=log, environ=environ) as process:
+    with running(command, port, "/health/live", cores=cores, log=log, environ=environ) as process:
         yield process
 
 
