@@ -159,12 +159,16 @@ def run(
     log = folder / f"log.{child.pid}"
     found = [line.split() for line in log.read_text().splitlines()]
     log.unlink()
-    return side([(int(one[4]) + int(one[5]) / 1e6, int(one[2]) / 1e6) for one in found], plan.warm_up), len(found)
+    ends = [(int(one[4]) + int(one[5]) / 1e6, int(one[2]) / 1e6) for one in found]
+    return side(ends, plan.warm_up, seconds), len(found)
 
 
-def side(log: list[tuple[float, float]], warm_up: float) -> Side:
-    """`log`: when each transaction ended (epoch seconds), and how long it took."""
+def side(log: list[tuple[float, float]], warm_up: float, seconds: float) -> Side:
+    """`log`: when each transaction ended (epoch seconds), and how long it took. A disk that hung for all of the
+    `seconds` leaves nothing after the warm-up; then everything counts."""
     began, ended = min(at for at, _ in log) + warm_up, max(at for at, _ in log)
     latencies = sorted(took for at, took in log if at > began)
+    if not latencies:
+        latencies, began = sorted(took for _, took in log), ended - seconds
     units = len(latencies)
     return Side(units / (ended - began), latencies[units // 2], latencies[units * 99 // 100], None, None)
