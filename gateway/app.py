@@ -280,7 +280,7 @@ def hot_paths(parts: Parts) -> HotPaths:
         ("GET", "/auth/me"): account.me,
         ("POST", "/auth/token"): token.token,
         ("POST", "/auth/refresh"): token.refresh,
-        **{("GET", f"/auth/{provider.name}/login"): sign_in.start for provider in parts.providers},
+        **{("GET", f"/auth/{name}/login"): sign_in.start for name in parts.settings.providers},
     }
 
 

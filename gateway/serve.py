@@ -18,11 +18,14 @@ from typing import Any, Literal
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from . import logs
-from .app import Gateway, create_app
+from . import lean_engine, logs
 from .errors import CannotStart
 from .settings import Settings, load
 from .wire import LimitedProtocol
+
+lean_engine.load()
+
+from .app import Gateway, create_app  # noqa: E402  after that, since it is what imports SQLAlchemy
 
 log = logging.getLogger("gateway.serve")
 

@@ -10,21 +10,23 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-
-import httpx2
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from gateway import events, logouts
 from gateway.db import Database
 from gateway.errors import Unavailable
 from gateway.events import NOWHERE, Event
 from gateway.logouts import Logout
-from gateway.providers.transport import TlsContext, Transport, describe
 from gateway.settings import AppSettings
 from gateway.tokens.logout_token import LogoutTokens
 
-TIMEOUT = 5.0  # seconds for one delivery as a whole
+if TYPE_CHECKING:
+    import httpx2
+
+    from .delivery import Delivery
+
 BATCH = 20  # deliveries at a time
-TAKEN = frozenset({200, 204})  # section 2.8
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +47,14 @@ class Courier:
         self._apps = apps
         self._tokens = tokens
         self._clock = clock
-        self._transport = Transport(TlsContext(), transport)
-        self._http = httpx2.AsyncClient(
-            transport=self._transport, timeout=TIMEOUT, trust_env=False, follow_redirects=False
-        )
+        self._transport = transport
+
+    @cached_property
+    def _delivery(self) -> Delivery:
+        """The way to applications; the HTTP client under it is loaded when the first has to be told."""
+        from .delivery import Delivery
+
+        return Delivery(self._transport)
 
     async def deliver(self) -> None:
         """Tell everything that is due."""
@@ -56,8 +62,8 @@ class Courier:
             await asyncio.gather(*(self._tell(logout) for logout in batch))
 
     async def close(self) -> None:
-        await self._http.aclose()
-        await self._transport.shut()
+        if "_delivery" in vars(self):
+            await self._delivery.close()
 
     async def _claim(self) -> list[Logout]:
         async with self._database.statement() as connection:
@@ -80,12 +86,10 @@ class Courier:
         """What went wrong; None where the application has taken it."""
         try:
             token = self._tokens.mint(app.id_token_alg, app.client_id, logout.subject, logout.sid, self._now())
-            async with asyncio.timeout(TIMEOUT):
-                answer = await self._http.post(url, data={"logout_token": token})
-        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, Unavailable) as error:
-            fault: str | None = describe(error)
+        except (Unavailable, ValueError) as error:
+            fault: str | None = type(error).__name__
         else:
-            fault = None if answer.status_code in TAKEN else f"HTTP status {answer.status_code}"
+            fault = await self._delivery.post(url, token)
         fields = {"client": app.client_id, "tries": logout.tries, "fault": fault}
         logger.info("logout_delivered" if fault is None else "logout_not_taken", extra={"fields": fields})
         return fault

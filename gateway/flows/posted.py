@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gateway import attempts
 from gateway.db import Database
 from gateway.errors import AttemptUsed, NonceMismatch
 from gateway.nonces import LIFETIME
-from gateway.providers.client import ProviderClient, Vouched
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient, Vouched
 
 # Told the nonce in a verified token, None without one: what is spent together with the token. Raises NonceMismatch.
 Judge = Callable[[str | None], str | None]

@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from gateway.accounts import provider_tokens
@@ -17,9 +18,11 @@ from gateway.accounts.provider_tokens import Kept
 from gateway.db import Database
 from gateway.errors import GatewayError, NotFound, ReauthenticationRequired, TokenRefused
 from gateway.identity import ProviderTokens
-from gateway.providers.client import ProviderClient
 from gateway.providers.registry import Providers
 from gateway.sealing import Sealer
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient
 
 STALE = 60  # seconds before the end of its life in which a token is refreshed
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,7 +29,6 @@ from gateway.flows import posted
 from gateway.flows.admit import Admission, Newcomer
 from gateway.flows.roles import roles_for
 from gateway.nonces import LIFETIME, Carrier
-from gateway.providers.client import ProviderClient
 from gateway.sessions import Session
 
 from . import fields
@@ -41,6 +40,9 @@ from .refusals import recorded_refusal
 from .rows import label_of
 from .sign_in import admitted, login_path, present_session, provider_of
 from .token import session_cookies, with_cookies
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient
 
 CSRF = "g_csrf_token"  # field and cookie of Google Identity Services: its script writes both
 

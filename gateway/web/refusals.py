@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
 from gateway import events
 from gateway.errors import GatewayError
 from gateway.events import Event
-from gateway.providers.client import ProviderClient
 
 from .origins import origin_of
 from .parts import Parts
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -30,7 +31,6 @@ from gateway.errors import AttemptMismatch, AttemptMissing, GatewayError, Method
 from gateway.flows.admit import Admission, Newcomer
 from gateway.flows.join import join
 from gateway.flows.link import Linked, link
-from gateway.providers.client import ProviderClient
 
 from . import fields
 from .callers import cookies_of, presented
@@ -40,6 +40,9 @@ from .problems import answer
 from .refusals import recorded_refusal
 from .resume import cancelled
 from .token import session_cookies, with_cookies
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 LOGIN_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,320}")

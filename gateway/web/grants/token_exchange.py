@@ -6,7 +6,7 @@ the application, under no browser's session.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
@@ -25,8 +25,6 @@ from gateway.errors import (
 from gateway.flows import posted
 from gateway.flows.admit import Grant, Newcomer
 from gateway.identity import Identity
-from gateway.providers.client import ProviderClient
-from gateway.providers.jws import parse
 from gateway.sessions import Session
 from gateway.settings import AppSettings
 from gateway.web.client_auth import authenticate
@@ -38,6 +36,9 @@ from gateway.web.refusals import recorded_refusal
 
 from .answers import members
 from .refresh_token import narrow
+
+if TYPE_CHECKING:
+    from gateway.providers.client import ProviderClient
 
 TYPE = "urn:ietf:params:oauth:token-type:"
 TAKEN = frozenset({f"{TYPE}id_token", f"{TYPE}jwt"})
@@ -97,6 +98,8 @@ async def admit(parts: Parts, scope: Scope, app: AppSettings, token: str, grante
 
 def provider_of(parts: Parts, app: AppSettings, token: str) -> ProviderClient:
     """The provider that the token names, believed by nobody yet. InvalidGrant where the app does not take it."""
+    from gateway.providers.jws import parse  # with the checks of what providers sign
+
     issuer = parse(token)[1].get("iss")
     if not isinstance(issuer, str):
         raise InvalidIdToken("no iss")
