@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -81,6 +82,7 @@ def run(asked: argparse.Namespace, measured: Sequence[paths.Path]) -> Found:
             found = growth.run(how, growth.grown(wanted(measured, asked)), parts, Path(name), asked.postgres, drive)
         else:
             found = compare(asked, wanted(measured, asked), Path(name), drive)
+    machine["load_after"] = os.getloadavg()[0]
     return {"kind": "growth" if asked.growth else "run", "machine": machine, **found}
 
 

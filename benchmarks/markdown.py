@@ -59,8 +59,8 @@ def of_start(found: Mapping[str, Any]) -> tuple[str, ...]:
         f"{gateway['start']:.2f}",
         f"{bare['start']:.2f}",
         f"{found['start_ratio']:.2f}",
-        f"{gateway['memory']:.0f}",
-        f"{found['memory_more']:.0f}",
+        f"{gateway['memory']:.1f}",
+        f"{found['memory_more']:.1f}",
     )
 
 

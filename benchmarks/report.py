@@ -18,7 +18,7 @@ from .measure import Row, middle
 
 Found = dict[str, Any]  # what `--json` writes; rates per second, times in seconds, memory in MB
 
-WIDTHS = (39, 8, 8, 24, 8, 7, 12, 8, 9, 8, 7, 6)
+WIDTHS = (39, 8, 8, 24, 8, 7, 14, 9, 9, 8, 8, 6)
 HEADINGS = (
     "path",
     "at once",
@@ -115,8 +115,8 @@ def sentences(found: Mapping[str, Any]) -> str:
     return (
         f"Start to first answer: {gateway['start']:.2f} s, bare {bare['start']:.2f} s, {found['start_ratio']:.2f} "
         f"times (mark {found['start_mark']:g}: {found['start_verdict']}).\n"
-        f"Memory of a worker then: {gateway['memory']:.0f} MB, bare {bare['memory']:.0f} MB, "
-        f"{found['memory_more']:.0f} MB more (mark {found['memory_mark']:g}: {found['memory_verdict']})."
+        f"Memory of a worker then: {gateway['memory']:.1f} MB, bare {bare['memory']:.1f} MB, "
+        f"{found['memory_more']:.1f} MB more (mark {found['memory_mark']:g}: {found['memory_verdict']})."
     )
 
 
@@ -135,9 +135,14 @@ def machine() -> Found:
 def headline(machine: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return (
-        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, load average "
-        f"{machine['load_before']:.1f} before the run.\nPython {machine['python']}; {packages}."
+        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, load average {loads(machine)}.\n"
+        f"Python {machine['python']}; {packages}."
     )
+
+
+def loads(machine: Mapping[str, Any]) -> str:
+    before = f"{machine['load_before']:.1f} before the run"
+    return f"{before}, {machine['load_after']:.1f} after it" if "load_after" in machine else before
 
 
 def introduction(machine: Mapping[str, Any]) -> str:
