@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, measured: Sequence[paths.Path] 
     logging.disable(logging.WARNING)
     for ending in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(ending, stop)
-    signal.alarm(limit(asked) - TIDYING)
+    signal.alarm(max(1, (asked.limit or limit(asked)) - TIDYING))
     try:
         write(asked, json.loads(asked.read.read_text()) if asked.read else run(asked, measured))
     except (Wrong, NotStarted, Missing) as error:
@@ -54,6 +54,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write everything that was found as JSON, too")
     add("--markdown", type=Path, metavar="FILE", help="put the tables into this page, between the comments for them")
     add("--chart", type=Path, metavar="FILE", help="draw the ratios as SVG")
+    add("--limit", type=int, metavar="SECONDS", help=f"for everything: {FULL_LIMIT}, --quick {QUICK_LIMIT}")
     add("--read", type=Path, metavar="FILE", help="measure nothing: take what --json has written")
     asked = parser.parse_args(arguments)
     kind = "growth" if asked.growth else "run"

@@ -26,6 +26,7 @@ NUMBERS = {
     "postgresql": "generate_series(1, :count) AS one(n)",
 }
 ID = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()"}
+AFTERWARDS = {"sqlite": ("ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"), "postgresql": ("VACUUM (ANALYZE)",)}
 ACCOUNTS = """
 INSERT INTO accounts (id, email, email_verified, name, created_at)
 SELECT {id}, 'grown-' || n || '@example.net', true, 'Person ' || n, :now FROM {numbers}
@@ -60,6 +61,7 @@ def fill(database_url: str, size: Size) -> None:
                 told = text(statement.format(id=ID[kind], numbers=NUMBERS[kind]))
                 connection.execute(told, given | {"now": int(time.time())})
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text("ANALYZE" if kind == "sqlite" else "VACUUM (ANALYZE)"))
+            for statement in AFTERWARDS[kind]:
+                connection.execute(text(statement))
     finally:
         engine.dispose()

@@ -6,6 +6,7 @@ begins a unit of work: a request, or a sign-in of several requests.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -182,8 +183,11 @@ def is_whole(answer: bytes) -> bool:
 
 
 def settle() -> None:
-    """Make this process the load's: deaf to Ctrl-C, which is its parent's to handle."""
+    """Make this process the load's: deaf to Ctrl-C, which is its parent's to handle, and without what that one loaded
+    in its garbage collector's way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()
 
 
 def drive(job: Job) -> Counted:

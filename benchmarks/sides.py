@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ LONGEST = 60.0  # seconds for one job, whatever happens
 
 @contextmanager
 def load() -> Iterator[Drive]:
-    """The load in a process of its own."""
-    with ProcessPoolExecutor(1, get_context("spawn"), settle) as pool:
+    """The load in a process of its own, forked now, while there are no threads yet that a fork would lose."""
+    with ProcessPoolExecutor(1, get_context("fork"), settle) as pool:
+        pool.submit(os.getpid).result()
         yield lambda job: pool.submit(drive, job).result(LONGEST)
 
 

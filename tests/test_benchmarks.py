@@ -23,6 +23,7 @@ from processes import Command, wait_until
 
 ROOT = Path(__file__).parents[1]
 PAGE = "# A\n<!-- run: begin -->\nold\n<!-- run: end -->\nB\n<!-- growth: begin -->\n<!-- growth: end -->\nC\n"
+PATIENCE = 170  # seconds for one run: a quick one takes ten, and the machine may be busy
 WRONG = """
 import sys
 from benchmarks.__main__ import main
@@ -45,8 +46,8 @@ def start(folder: Path, arguments: Sequence[str]) -> Command:
 
 
 def run(folder: Path, *arguments: str) -> Command:
-    started = start(folder, ["-m", "benchmarks", "--quick", *arguments])
-    assert started.wait() == 0, started.err
+    started = start(folder, ["-m", "benchmarks", "--quick", "--limit", str(PATIENCE), *arguments])
+    assert started.process.wait(PATIENCE) == 0, started.err
     return started
 
 
