@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
-from gateway.sessions.rotation_sql import POSTGRESQL
+from gateway.sessions.rotation_sql import ROTATE
 
 from . import databases
 from .load import Wrong
@@ -64,9 +64,9 @@ FROM generate_series(0, :clients - 1) AS series(n)
 """
 UPDATED = "SELECT sum(current)::bigint FROM sessions WHERE client_id = 'pgbench' AND ended_at IS NULL"
 OURS = {  # what the gateway would hand over with its statement for a batch of one
-    "ids": "ARRAY[lpad(to_hex(:client_id::int), 32, '0')]",
-    "numbers": "ARRAY[:n]",
-    "clients": "ARRAY['pgbench']",
+    "presented_id": "ARRAY[lpad(to_hex(:client_id::int), 32, '0')]",
+    "presented_n": "ARRAY[:n]",
+    "presented_client_id": "ARRAY['pgbench']",
     "now": "extract(epoch FROM now())",
     "grace": "20",
     "idle_ttl": "1209600",
@@ -104,7 +104,7 @@ def our_update(clients: int) -> Work:
 
 
 def one_row_update() -> str:
-    compiled = POSTGRESQL.compile(dialect=postgresql.dialect(paramstyle="named"))
+    compiled = ROTATE["postgresql"].compile(dialect=postgresql.dialect(paramstyle="named"))
     values = {name: OURS.get(name) or literal(value) for name, value in compiled.params.items()}
     return fill_in(str(compiled), values)
 
