@@ -6,7 +6,8 @@ A refresh token of nobody stands for the grant: `invalid_grant` says that the cl
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,6 +135,10 @@ async def test_assertions_that_are_not(called: Calling, changed: dict[str, Any])
     assert await outcome(called, **assertion("keyed", now, **moved or changed)) == NOT_BELIEVED
 
 
+def encoded(header: dict[str, Any]) -> str:
+    return urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+
+
 async def test_signatures_that_are_not(called: Calling) -> None:  # JWT-2, JWT-4
     now = called.clock.now
     genuine = assertion("keyed", now)
@@ -149,6 +154,7 @@ async def test_signatures_that_are_not(called: Calling) -> None:  # JWT-2, JWT-4
         "..",
         "a.b.c",
         "[].[].[]",
+        *(f"{encoded({'alg': 'ES256', 'crit': odd})}.{payload}.{signature}" for odd in (1, None, [1], [[]], ["exp"])),
     ]
     assert {await outcome(called, **genuine | {"client_assertion": one}) for one in forged} == {NOT_BELIEVED}
 

@@ -52,7 +52,7 @@ def verify(token: str, public_key: str, client_id: str, audiences: Collection[st
     try:
         opened = deserialize_compact(token, key, registry=JWSRegistry(algorithms=algs, strict_check_header=False))
         claims = json.loads(opened.payload or b"", object_pairs_hook=unique)
-    except (JoseError, ValueError, RecursionError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:  # TypeError: a `crit` that lists no names
         raise ValueError(f"not signed as it should be: {type(error).__name__}") from error
     if "crit" in opened.headers() or not isinstance(claims, dict):
         raise ValueError("a critical header, or no claims")
