@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from shops import challenge_of
 VERIFIER = "v" * 43
 FULL = "openid email offline_access"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+Redeeming = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 @pytest.fixture
@@ -255,16 +257,21 @@ async def test_who_signs_in_again_keeps_the_grants_and_another_person_does_not(c
         assert {one.id for one in ended} == {again.id, grant.id}
 
 
-async def test_grants_push_out_no_browser_session(called: Calling) -> None:
+async def test_grants_push_out_no_browser_session_and_no_other_applications_grants(called: Calling) -> None:
+    """A page that signs somebody in again and again costs its own oldest sign-ins, and nobody else's."""
     session = await signed_in(called)
     account_id, parent = session.account_id, session.id
     database = called.gateway.parts.database
+    others = await add_session(database, account_id, client_id="web", parent_id=parent, now=NOW - 20)
     for _ in range(MOST):
         await add_session(database, account_id, client_id="spa", parent_id=parent, now=NOW - 10)
     async with database.write() as connection:
         assert await sessions.make_room(connection, account_id, replaces=None, now=NOW) == []
-        assert len(await sessions.make_room_for_grant(connection, account_id, NOW)) == 1
-    assert (await row_of(database, parent)).ended_at is None
+        [ended] = await sessions.make_room_for_grant(connection, account_id, "spa", NOW)
+        assert ended.client_id == "spa"
+    await granted(called, session)
+    for one in (parent, others.id):
+        assert (await row_of(database, one)).ended_at is None
 
 
 async def test_grants_whose_tokens_are_dead_make_way(called: Calling) -> None:
@@ -282,20 +289,47 @@ async def test_grants_whose_tokens_are_dead_make_way(called: Calling) -> None:
     assert kept.id in {grant.id for grant in grants}
 
 
-@pytest.mark.postgres
-async def test_a_sign_out_waits_for_a_redemption_and_ends_what_it_made(postgres_url: str, tmp_path: Path) -> None:
+@pytest.fixture
+async def redeeming(postgres_url: str, tmp_path: Path) -> AsyncIterator[tuple[Calling, Session, Redeeming]]:
+    """A browser session, and what redeems a code of it but does not commit before somebody else waits for it."""
     async with calling(postgres_url, tmp_path) as called:
         parts = called.gateway.parts
         session = await signed_in(called)
         code = parts.redemption.codes.open(code_for(called, session))
         assert code
-        async with parts.database.write() as connection:
-            redeeming = parts.redemption._redeem
-            redeemed = await redeeming(connection, code, parts.settings.apps["spa"], Origin(), NOW)
-            leaving = asyncio.create_task(parts.sign_out.sign_out(session.id, False, Origin(), NOW))
-            async with parts.database.read() as other:
-                while not (await other.execute(text(WAITING))).scalar():  # noqa: ASYNC110  PostgreSQL has no event for it
-                    await asyncio.sleep(0.01)
-        await leaving
-        assert redeemed.grant
-        assert (await row_of(parts.database, redeemed.grant.id)).end_reason == "signed_out"
+
+        async def redeem_against(other: Coroutine[Any, Any, Any]) -> Any:
+            async with parts.database.write() as connection:
+                redeemed = await parts.redemption._redeem(connection, code, parts.settings.apps["spa"], Origin(), NOW)
+                waiting = asyncio.create_task(other)
+                async with parts.database.read() as watching:
+                    while not (await watching.execute(text(WAITING))).scalar():  # noqa: ASYNC110  PostgreSQL has no event for it
+                        await asyncio.sleep(0.01)
+            await waiting
+            assert redeemed.grant
+            return await row_of(parts.database, redeemed.grant.id)
+
+        yield called, session, redeem_against
+
+
+@pytest.mark.postgres
+async def test_a_sign_out_waits_for_a_redemption_and_ends_what_it_made(
+    redeeming: tuple[Calling, Session, Redeeming],
+) -> None:
+    called, session, redeem_against = redeeming
+    leaving = called.gateway.parts.sign_out.sign_out(session.id, False, Origin(), NOW)
+    assert (await redeem_against(leaving)).end_reason == "signed_out"
+
+
+@pytest.mark.postgres
+async def test_somebody_else_at_this_browser_ends_what_is_redeemed_at_the_moment(
+    redeeming: tuple[Calling, Session, Redeeming],
+) -> None:
+    called, session, redeem_against = redeeming
+    somebody = await add_account(called.gateway.parts.database)
+
+    async def sign_in() -> None:
+        async with called.gateway.parts.database.write() as connection:
+            await sessions.make_room(connection, somebody, replaces=session.id, now=NOW)
+
+    assert (await redeem_against(sign_in())).end_reason == "replaced"

@@ -306,9 +306,9 @@ async def make_room(
     connection: AsyncConnection, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
 ) -> list[sessions.Session]:
     """A browser that signs in anew has a new session, and the one it had does not live on beside it; nor does an
-    account have more than `sessions.MOST`, and as many grants. What ended."""
+    account have more than `sessions.MOST`, and as many grants to one application. What ended."""
     if newcomer.grant:
-        ended = await sessions.make_room_for_grant(connection, account_id, now)
+        ended = await sessions.make_room_for_grant(connection, account_id, newcomer.grant.client_id, now)
     else:
         ended = await sessions.make_room(connection, account_id, replaces=newcomer.replaces, now=now)
     for one in ended:

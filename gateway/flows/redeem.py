@@ -92,7 +92,7 @@ class Redemption:
     ) -> Redeemed:
         dead = now - self.lives.access_ttl - MARGIN
         await sessions.clear_spent_grants(connection, parent.id, code.client_id, dead)
-        room = await sessions.make_room_for_grant(connection, parent.account_id, now)
+        room = await sessions.make_room_for_grant(connection, parent.account_id, code.client_id, now)
         offline = "offline_access" in code.scope.split(" ")
         grant = await sessions.create(
             connection,

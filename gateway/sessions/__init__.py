@@ -49,7 +49,7 @@ __all__ = [
 KEEP = 86_400  # seconds that the row of an ended or expired session stays
 MAX_USER_AGENT = 400  # characters
 REPLACED = "replaced"  # why a session ended: its browser signed in anew
-MOST = 100  # living sessions of one account
+MOST = 100  # living sessions of one account, and as many grants of it to each application
 OWN = "gateway"  # client_id of a browser's session; any other is an application's grant
 NO_SESSION = UUID(int=0)
 UNTOLD = frozenset({"revoked"})  # end reasons that the application itself gave
@@ -225,8 +225,8 @@ async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: 
     """End what a new session of the account does not leave room for; those that ended, each with its `end_reason`.
 
     "replaced": the session that the browser had, whosever it was, with its grants if it was somebody else's.
-    "too_many": those used least lately, so that with the new one there are MOST, grants apart. One statement, for the
-    order of the locks.
+    "too_many": those used least lately, so that with the new one there are MOST, grants apart. One statement where the
+    replaced one was the account's own, for the order of the locks.
     """
     foreign_grant = (sessions.c.parent_id == (replaces or NO_SESSION)) & (sessions.c.account_id != account_id)
     is_replaced = (sessions.c.id == (replaces or NO_SESSION)) | foreign_grant
@@ -234,7 +234,11 @@ async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: 
     surplus = select(sessions.c.id).where(others, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
     ending = select(sessions.c.id).where(is_replaced).union_all(select(surplus.subquery().c.id))
     reason = case((is_replaced, REPLACED), else_="too_many")
-    return await end_where(connection, sessions.c.id.in_(ending), reason, now)
+    ended = await end_where(connection, sessions.c.id.in_(ending), reason, now)
+    if any(one.id == replaces and one.account_id != account_id for one in ended):
+        # One that was being granted when the statement began it could not see: it only waited for it.
+        ended += await end_where(connection, foreign_grant, REPLACED, now)
+    return ended
 
 
 async def end_for_account(connection: AsyncConnection, account_id: UUID, *, reason: str, now: int) -> list[UUID]:
@@ -249,9 +253,12 @@ async def end_for_identity(connection: AsyncConnection, identity_id: UUID, *, re
     return [session.id for session in await end_where(connection, which, reason, now)]
 
 
-async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now: int) -> list[Session]:
-    """End the grants used least lately, so that with a new one the account has MOST; those that ended."""
-    mine = (sessions.c.account_id == account_id) & (sessions.c.client_id != OWN)
+async def make_room_for_grant(
+    connection: AsyncConnection, account_id: UUID, client_id: str, now: int
+) -> list[Session]:
+    """End the application's grants used least lately, so that with a new one it has MOST of the account; those that
+    ended. Other applications' are left alone."""
+    mine = (sessions.c.account_id == account_id) & (sessions.c.client_id == client_id)
     surplus = select(sessions.c.id).where(mine, *going_on(now)).order_by(*LAST_USED_FIRST).offset(MOST - 1)
     return await end_where(connection, sessions.c.id.in_(surplus), "too_many", now)
 
