@@ -32,6 +32,7 @@ PRIVATE = ec.derive_private_key(0x5EED, ec.SECP256R1())
 KEY = ECKey.import_key(PRIVATE)
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 RETURN = ["https://shop.example.com/callback"]
+SID = "51d0" * 8  # under which an application knows the browser session of a grant
 
 
 def app_tables(folder: Path) -> dict[str, dict[str, Any]]:
@@ -72,6 +73,8 @@ class Calling:
         """A grant of somebody to an application, as a sign-in would leave it: its id and its refresh token."""
         now = self.clock.now
         values = {"scope": "openid email offline_access", "auth_time": now, "expires_at": now + 90 * DAY, "now": now}
+        facts = {"verified": [], "groups": [], "email": "ada@example.com", "email_verified": True}
+        values |= {"facts": facts if client_id == "gateway" else facts | {"sid": SID}}
         session = await add_session(self.gateway.parts.database, **values | {"client_id": client_id} | given)
         return session.id, self.gateway.parts.refresh.encode(session.id, 0, client_id)
 

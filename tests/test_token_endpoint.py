@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from signed_in import row_of
+from signed_in import NOW, row_of
 from sqlalchemy import select
 
 from gateway import schema
 
-from calling import Calling, basic, calling, claims_of
+from calling import URL, Calling, basic, calling, claims_of
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_an_app_renews_its_grant(called: Calling, client_id: str) -> None:
     answer = await renew(called, token, client_id)
     body = answer.json()
     assert answer.headers["cache-control"] == "no-store"
-    assert body.keys() == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+    assert body.keys() == {"access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"}
     assert (body["token_type"], body["scope"]) == ("Bearer", "openid email offline_access")
     assert body["refresh_token"] == called.gateway.parts.refresh.encode(session_id, 1, client_id)
     said = claims_of(body["access_token"])
@@ -81,25 +81,47 @@ async def test_an_apps_access_token_is_for_its_audience(called: Calling) -> None
     assert own.status_code == 401
 
 
-async def test_what_is_asked_may_be_less(called: Calling) -> None:  # AV-10.4.11
+async def test_a_renewed_id_token_tells_of_the_same_sign_in(called: Calling) -> None:  # OIDC-14
+    _, token = await called.grant("spa")
+    said = []
+    for _ in range(2):
+        called.clock.now += 100
+        body = (await renew(called, token)).json()
+        token = body["refresh_token"]
+        said.append(claims_of(body["id_token"]))
+    assert [one.pop("iat") for one in said] == [NOW + 100, NOW + 200]
+    assert [one.pop("exp") for one in said] == [NOW + 400, NOW + 500]
+    assert said[0].pop("at_hash") != said[1].pop("at_hash")
+    assert said[0] == said[1]
+    assert said[0].keys() == {"iss", "sub", "aud", "auth_time", "sid", "email", "email_verified"}  # above all no nonce
+    assert (said[0]["iss"], said[0]["aud"], said[0]["auth_time"]) == (URL, "spa", NOW)
+
+
+async def test_what_is_asked_may_be_less(called: Calling) -> None:  # AV-10.4.11, RT-4, BFF-4
     _, token = await called.grant("spa")
     answer = await renew(called, token, scope="email")
-    assert answer.json()["scope"] == "email"
+    assert answer.json()["scope"] == claims_of(answer.json()["access_token"])["scope"] == "email"
+    assert "id_token" not in answer.json()
     wider = await renew(called, answer.json()["refresh_token"])
     assert wider.json()["scope"] == "openid email offline_access"
 
 
-async def test_scope_never_grows(called: Calling) -> None:  # AV-10.4.11
+async def test_scope_never_grows(called: Calling) -> None:  # AV-10.4.11, RT-4
     _, token = await called.grant("spa")
     answer = await renew(called, token, scope="openid profile")
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
-async def test_what_an_app_may_not_ask_for_any_more_is_gone(sqlite_url: str, tmp_path: Path) -> None:
-    apps = {"spa": {"type": "spa", "redirect_uris": ["https://a.example/"], "scopes": ["openid", "offline_access"]}}
+@pytest.mark.parametrize(("scopes", "left"), [(["email", "offline_access"], "email offline_access"), (["orders"], "")])
+async def test_what_an_app_may_not_ask_for_any_more_is_gone(
+    sqlite_url: str, tmp_path: Path, scopes: list[str], left: str
+) -> None:
+    """RT-4: also where nothing of it is left."""
+    apps = {"spa": {"type": "spa", "redirect_uris": ["https://a.example/"], "scopes": scopes}}
     async with calling(sqlite_url, tmp_path, apps) as called:
         _, token = await called.grant("spa")
-        assert (await renew(called, token)).json()["scope"] == "openid offline_access"
+        body = (await renew(called, token)).json()
+        assert body["scope"] == claims_of(body["access_token"])["scope"] == left
 
 
 async def test_a_spent_token_ends_the_grant(called: Calling) -> None:  # AV-10.4.5

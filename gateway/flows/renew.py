@@ -62,14 +62,14 @@ class Issuable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What a renewal or a sign-in hands out. Lives in seconds."""
+    """What a renewal or a sign-in hands out, and the session it was made from. Lives in seconds."""
 
     access_token: str = field(repr=False)
     expires_in: int
     refresh_token: str = field(repr=False)
     refresh_expires_in: int
     scope: str
-    session_id: uuid.UUID
+    session: Issuable = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Issuer:
     apps: Mapping[str, AppSettings] = field(default_factory=dict)
 
     def issue(self, session: Issuable, now: int, scope: str | None = None) -> Pair:
-        scope = scope or session.scope
+        scope = session.scope if scope is None else scope
         grant = AccessGrant(
             subject=str(session.account_id),
             session_id=session.id,
@@ -102,7 +102,7 @@ class Issuer:
             refresh_token=self.refresh.encode(session.id, session.current, session.client_id),
             refresh_expires_in=min(self.idle_ttl, session.expires_at - now),
             scope=scope,
-            session_id=session.id,
+            session=session,
         )
 
     def _mint(self, grant: AccessGrant) -> str:
@@ -192,9 +192,9 @@ class Renewal:
             await self._end(session, origin, now)
             raise InvalidGrant("the app does not take this provider any more")
         granted = within(session.scope, app)
-        if scope and not set(scope.split(" ")) <= set(granted.split(" ")):
+        if scope is not None and not set(scope.split(" ")) <= set(granted.split(" ")):
             raise InvalidScope("more than this session was granted")
-        return self.issuer.issue(session, now, scope or granted)
+        return self.issuer.issue(session, now, granted if scope is None else scope)
 
     async def _end_grants(self, session: Issuable, origin: Origin, now: int) -> None:
         """A reuse has ended the session; what it had given to applications ends as well."""

@@ -253,9 +253,7 @@ async def end_for_identity(connection: AsyncConnection, identity_id: UUID, *, re
     return [session.id for session in await end_where(connection, which, reason, now)]
 
 
-async def make_room_for_grant(
-    connection: AsyncConnection, account_id: UUID, client_id: str, now: int
-) -> list[Session]:
+async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, client_id: str, now: int) -> list[Session]:
     """End the application's grants used least lately, so that with a new one it has MOST of the account; those that
     ended. Other applications' are left alone."""
     mine = (sessions.c.account_id == account_id) & (sessions.c.client_id == client_id)

@@ -65,7 +65,7 @@ async def own_session(parts: Parts, scope: Scope) -> uuid.UUID | None:
     if caller:
         return caller.session_id
     try:
-        return (await renew_browser(parts, scope)).session_id
+        return (await renew_browser(parts, scope)).session.id
     except InvalidGrant:
         return None
 

@@ -69,7 +69,7 @@ def session_cookies(parts: Parts, pair: Pair) -> tuple[str, ...]:
         pair.expires_in,
         pair.refresh_token,
         pair.refresh_expires_in,
-        browser_mark(parts, pair.session_id),
+        browser_mark(parts, pair.session.id),
     )
 
 

@@ -11,7 +11,7 @@ from gateway.settings import AppSettings
 from gateway.tokens.codes import Code
 from gateway.web.client_auth import authenticate
 from gateway.web.fields import Fields
-from gateway.web.id_tokens import id_token_of
+from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
 
@@ -24,11 +24,8 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     code = proven(parts, app, asked, now)
     session = await parts.redemption.redeem(code, app, origin_of(parts, scope), now)
     pair = parts.renewal.issuer.issue(session, now)
-    scopes = pair.scope.split(" ")
-    said = members(pair, refresh="offline_access" in scopes)
-    if "openid" in scopes:
-        said["id_token"] = id_token_of(parts, app, session, pair, now, nonce=code.nonce)
-    return said
+    said = members(pair, refresh="offline_access" in pair.scope.split(" "))
+    return said | id_token_for(parts, app, pair, now, nonce=code.nonce)
 
 
 def proven(parts: Parts, app: AppSettings, asked: Fields, now: int) -> Code:

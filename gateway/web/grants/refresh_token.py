@@ -13,6 +13,7 @@ from gateway.settings import AppSettings
 from gateway.tokens.refresh import Presented
 from gateway.web.client_auth import authenticate, names_client
 from gateway.web.fields import Fields
+from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
 
@@ -26,10 +27,10 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     narrowed = narrow(asked.get("scope"), SCOPE.split(" ") if app is None else app.scopes)
     token = asked.one("refresh_token")
     if app is None:
-        presented = parts.renewal.decode(token)
-    else:
-        presented = await parts.renewal.decode_for(app, token, origin_of(parts, scope), parts.now())
-    return members(await renew(parts, scope, presented, narrowed, app), refresh=True)
+        return members(await renew(parts, scope, parts.renewal.decode(token), narrowed), refresh=True)
+    presented = await parts.renewal.decode_for(app, token, origin_of(parts, scope), parts.now())
+    pair = await renew(parts, scope, presented, narrowed, app)
+    return members(pair, refresh=True) | id_token_for(parts, app, pair, parts.now())
 
 
 def narrow(asked: str | None, most: tuple[str, ...] | list[str]) -> str | None:

@@ -29,7 +29,7 @@ from gateway.sessions import Session
 from gateway.settings import AppSettings
 from gateway.web.client_auth import authenticate
 from gateway.web.fields import Fields
-from gateway.web.id_tokens import id_token_of
+from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
 from gateway.web.refusals import recorded_refusal
@@ -62,9 +62,7 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     now = parts.now()
     pair = parts.renewal.issuer.issue(session, now)
     said = members(pair, refresh="offline_access" in granted.split(" "))
-    if "openid" in granted.split(" "):
-        said["id_token"] = id_token_of(parts, app, session, pair, now)
-    return said | {"issued_token_type": GIVEN}
+    return said | id_token_for(parts, app, pair, now) | {"issued_token_type": GIVEN}
 
 
 def check_request(parts: Parts, app: AppSettings, asked: Fields) -> None:
