@@ -24,7 +24,7 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 ADA = 0  # of the people at Google: Microsoft vouches for her address as well
 ROBOT = {"type": "service", "client_secret": SECRET}
 OFFICE = {**APPS["office"], "id_token_alg": "ES256"}  # RSA keys take seconds to make
-TABLES = {"shop": APPS["shop"], "reader": APPS["reader"], "office": OFFICE, "robot": ROBOT}
+TABLES = {name: APPS[name] for name in ("shop", "reader", "careful")} | {"office": OFFICE, "robot": ROBOT}
 
 
 @pytest.fixture
@@ -168,6 +168,7 @@ def test_somebody_who_is_not_admitted(sqlite_url: str) -> None:
         ("reader", {"resource": "https://other.example"}, "invalid_target"),
         ("reader", {"scope": "openid admin"}, "invalid_scope"),
         ("robot", {}, "unauthorized_client"),
+        ("careful", {}, "unauthorized_client"),  # people are asked what it may have
         ("nobody", {}, "invalid_client"),
     ],
 )

@@ -50,6 +50,8 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     app = await authenticate(parts, scope, asked)
     if app.type == "service":
         raise UnauthorizedClient("nobody signs in to a service")
+    if app.consent:
+        raise UnauthorizedClient("people are asked before this app gets anything, and here nobody can be")
     check_request(parts, app, asked)
     online = " ".join(one for one in app.scopes if one != "offline_access")
     granted = narrow(asked.get("scope"), app.scopes) or online
