@@ -45,16 +45,26 @@ async def end_session(request: Request) -> Response:
     farewell = understand(parts, asked)
     person, cookies = await present_person(parts, scope)
     if person is None:
-        return with_cookies(RedirectResponse(farewell.target, 303), cookies)
+        onward = as_get(parts, asked) if request.method == "POST" else farewell.target
+        return with_cookies(RedirectResponse(onward, 303), cookies)
     session_id = uuid.UUID(person.session_id)
     if await proven(parts, session_id, farewell.hint) or confirmed(parts, scope, asked):
         await parts.sign_out.sign_out(session_id, False, origin_of(parts, scope), parts.now())
         return with_cookies(RedirectResponse(farewell.target, 303), parts.cookies.clear_session())
-    carried = tuple((name, asked.values[name]) for name in CARRIED if asked.get(name))
     view = ConfirmSignOutView(
-        back_href=f"{parts.base}/auth/account", action=f"{parts.base}/auth/end-session", carried=carried
+        back_href=f"{parts.base}/auth/account", action=f"{parts.base}/auth/end-session", carried=carried(asked)
     )
     return with_cookies(HTMLResponse(parts.pages.confirm_sign_out(view)), cookies)
+
+
+def carried(asked: fields.Fields) -> tuple[tuple[str, str], ...]:
+    return tuple((name, asked.values[name]) for name in CARRIED if asked.get(name))
+
+
+def as_get(parts: Parts, asked: fields.Fields) -> str:
+    """Where the same is asked for by GET: a browser that posts another site's form leaves Lax cookies behind, and only
+    the navigation that follows shows whether somebody is signed in."""
+    return f"{parts.base}/auth/end-session?{urlencode(carried(asked))}"
 
 
 async def read(request: Request) -> fields.Fields:
@@ -64,10 +74,14 @@ async def read(request: Request) -> fields.Fields:
 
 
 def understand(parts: Parts, asked: fields.Fields) -> Farewell:
-    """RequestFault for a hint that is not ours or names another app; RedirectNotAllowed."""
+    """RequestFault for a hint that is not ours or names another app; RedirectNotAllowed.
+
+    A hint whose key is gone since proves nothing. Where the application says its `client_id` besides, the person can
+    still be asked.
+    """
     token, client_id = asked.get("id_token_hint"), asked.get("client_id")
     hint = parts.id_tokens.read_hint(token) if token else None
-    if token and hint is None:
+    if token and hint is None and not client_id:
         raise RequestFault("the id_token_hint is none of ours")
     if hint and client_id and client_id != hint.client_id:
         raise RequestFault("client_id and id_token_hint name two apps")

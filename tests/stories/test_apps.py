@@ -105,6 +105,31 @@ def test_an_application_ends_the_session_with_its_hint(town: World, revoked: boo
     assert shop.answer(prompt="none")["error"] == "login_required"
 
 
+def test_a_form_of_the_application_signs_out_like_a_link(town: World) -> None:
+    """LGO-3: browsers send no Lax cookies with it, so that nobody would be signed out but everybody told so."""
+    shop = Shop(town)
+    form = {"id_token_hint": shop.tokens()["id_token"], "post_logout_redirect_uri": BYE_URI, "state": "s"}
+    posted = town.gateway.browser(Origin="https://shop.example.com").post("/auth/end-session", data=form)
+    assert (posted.status_code, posted.headers["location"][:17]) == (303, "/auth/end-session")
+    out = shop.browser.get(posted.headers["location"])
+    assert (out.status_code, out.headers["location"]) == (303, f"{BYE_URI}?state=s")
+    assert shop.answer(prompt="none")["error"] == "login_required"
+
+
+def test_a_hint_that_no_key_knows_any_more_proves_nothing(town: World) -> None:
+    shop = Shop(town)
+    old = shop.tokens()["id_token"].replace("e", "f", 1)
+    query = {"id_token_hint": old, "client_id": "shop", "post_logout_redirect_uri": BYE_URI}
+    page = shop.browser.get("/auth/end-session", params=query)
+    assert (page.status_code, "location" in page.headers) == (200, False)
+    assert "code" in shop.answer(prompt="none")
+    own = {"Origin": town.gateway.url}
+    out = shop.browser.post("/auth/end-session", data=query | {"confirm": "yes"}, headers=own)
+    assert (out.status_code, out.headers["location"]) == (303, BYE_URI)
+    del query["client_id"]
+    assert shop.browser.get("/auth/end-session", params=query).status_code == 400
+
+
 def test_without_a_hint_the_person_is_asked(town: World) -> None:
     shop = Shop(town)
     shop.tokens()
