@@ -19,10 +19,11 @@ from .settings import AppSettings
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # of S256 (RFC 7636 section 4.2)
 LOOPBACK = re.compile(r"(?P<host>http://(?:127\.0\.0\.1|\[::1\]))(?P<port>:[0-9]{1,5})?(?P<rest>/.*)?")
-LONGEST = 1024  # characters of `state` and `nonce`
+LONGEST = 1024  # bytes of `state`, `nonce` and `login_hint`
 LONGEST_AGE = 10 * 365 * 86400  # seconds
+LEEWAY = 60  # seconds that a time of ours may be off: another process's clock, or the provider's
 
-Missing = Literal["sign_in", "consent"]
+Missing = Literal["sign_in", "consent", "another_person"]
 
 
 class Denied(Exception):
@@ -36,7 +37,8 @@ class Denied(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A sound authorization request. `present`: the session this browser had when it came. Times are epoch seconds."""
+    """A sound authorization request. `present`: the session this browser had when it came; `subject`: the account that
+    the application expects. Times are epoch seconds."""
 
     client_id: str
     redirect_uri: str
@@ -48,6 +50,7 @@ class Ask:
     max_age: int | None = None
     login_hint: str | None = None
     provider: str | None = None
+    subject: str | None = None
     present: str = ""
     asked_at: int = 0
 
@@ -114,7 +117,7 @@ def read(app: AppSettings, asked: Mapping[str, str], providers: Mapping[str, obj
 
 def fit(asked: Mapping[str, str], name: str) -> str | None:
     value = asked.get(name) or None
-    if value and len(value) > LONGEST:
+    if value and len(value.encode()) > LONGEST:
         raise Denied("invalid_request", f"{name} is too long")
     return value
 
@@ -157,17 +160,25 @@ def allowed(app: AppSettings, providers: Mapping[str, object]) -> list[str]:
 
 
 def decide(ask: Ask, app: AppSettings, person: Person | None, consented: bool, now: int) -> Missing | None:
-    """What a person still has to do before the application gets its code; None when nothing is missing.
-
-    A sign-in since the request fulfils `prompt` and `max_age`, whatever the provider made of them: it is not asked
-    for again, and `auth_time` tells the application.
-    """
+    """What a person still has to do before the application gets its code; None when nothing is missing, and
+    `another_person` when nothing helps: since the request somebody else has signed in than the application expects."""
     if person is None or (app.providers and person.provider not in app.providers):
         return "sign_in"
-    anew = {"login", "select_account"} & set(ask.prompt)
-    old = ask.max_age is not None and now - person.auth_time > ask.max_age
-    if (anew or old) and person.session_id == ask.present:
+    if not fulfils(ask, person, now):
         return "sign_in"
+    if ask.subject and person.account_id != ask.subject:
+        return "sign_in" if person.session_id == ask.present else "another_person"
     if (app.consent or "consent" in ask.prompt) and not consented:
         return "consent"
     return None
+
+
+def fulfils(ask: Ask, person: Person, now: int) -> bool:
+    """Whether `prompt` and `max_age` are met. A sign-in since the request meets them if the provider confirmed the
+    person for it: that it let somebody pass as it knew them does for `select_account` alone."""
+    since = person.session_id != ask.present
+    confirmed = since and person.auth_time >= ask.asked_at - LEEWAY
+    old = ask.max_age is not None and now - person.auth_time > ask.max_age
+    if ("login" in ask.prompt or old) and not confirmed:
+        return False
+    return since or "select_account" not in ask.prompt

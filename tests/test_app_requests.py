@@ -210,6 +210,7 @@ def read_as(app: AppSettings, **other: str | None) -> Ask:
         ({"request_uri": "https://app.example.com/r"}, "request_uri_not_supported"),
         ({"state": "x" * 1025}, "invalid_request"),
         ({"nonce": "x" * 1025}, "invalid_request"),
+        ({"nonce": "\u00e9" * 513}, "invalid_request"),  # bytes, not characters
         ({"login_hint": "x" * 1025}, "invalid_request"),
     ],
 )
@@ -250,6 +251,7 @@ def test_a_provider_that_is_not_one_of_the_application() -> None:
 OLD = Person("account", "before", "google", NOW - 1000)
 FRESH = Person("account", "after", "google", NOW)
 AT_MICROSOFT = replace(FRESH, provider="microsoft")
+LET_PASS = replace(FRESH, auth_time=NOW - 1000)  # has gone to the provider since, which asked nothing
 CAREFUL = replace(WEB, consent=True)
 
 
@@ -267,6 +269,11 @@ CAREFUL = replace(WEB, consent=True)
         (WEB, {"max_age": "999"}, OLD, False, "sign_in"),
         (WEB, {"max_age": "0"}, OLD, False, "sign_in"),
         (WEB, {"max_age": "0"}, replace(FRESH, auth_time=NOW - 30), False, None),
+        (WEB, {"prompt": "login"}, LET_PASS, False, "sign_in"),
+        (WEB, {"max_age": "999"}, LET_PASS, False, "sign_in"),
+        (WEB, {"max_age": "1000"}, LET_PASS, False, None),
+        (WEB, {"prompt": "select_account"}, LET_PASS, False, None),
+        (WEB, {"prompt": "login select_account"}, LET_PASS, False, "sign_in"),
         (OFFICE, {}, OLD, False, "sign_in"),
         (OFFICE, {}, FRESH, False, "sign_in"),
         (OFFICE, {}, AT_MICROSOFT, False, None),
@@ -287,3 +294,20 @@ def test_what_a_person_still_has_to_do(
     """`before` is the session that the browser had when the request came."""
     ask = replace(read_as(app, **other), present="before")
     assert decide(ask, app, person, consented, NOW) == missing
+
+
+@pytest.mark.parametrize(
+    ("expected", "person", "missing"),
+    [
+        ("account", OLD, None),
+        ("account", FRESH, None),
+        ("another", None, "sign_in"),
+        ("another", OLD, "sign_in"),
+        ("another", FRESH, "another_person"),
+        (None, FRESH, None),
+    ],
+)
+def test_whom_the_application_expects(expected: str | None, person: Person | None, missing: str | None) -> None:
+    """To sign in as somebody else is asked for once."""
+    ask = replace(read_as(WEB), present="before", subject=expected)
+    assert decide(ask, WEB, person, False, NOW) == missing

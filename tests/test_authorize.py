@@ -9,7 +9,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
 import pytest
-from signed_in import NOW, add_session
+from signed_in import DAY, NOW, add_session
+
+from gateway.web.callers import browser_mark
+from gateway.web.id_tokens import id_token_for
+from gateway.web.limits import BUCKETS
 
 from calling import RETURN, URL, Calling, calling
 from shops import challenge_of
@@ -172,6 +176,93 @@ async def test_a_bearer_token_signs_nobody_in(called: Calling) -> None:
     pair = parts.renewal.issuer.issue(grant, NOW)
     called.client.headers["cookie"] = f"{parts.cookies.access}={pair.access_token}"
     assert returned(await authorize(called, prompt="none"))["error"] == "login_required"
+
+
+async def hint_for(called: Calling, session: Any, client_id: str = "spa") -> str:
+    """An ID token that the application got for a sign-in."""
+    parts = called.gateway.parts
+    facts = {"verified": [], "groups": [], "sid": "5" * 32}
+    grant = await add_session(parts.database, session.account_id, client_id=client_id, scope="openid", facts=facts)
+    app = parts.settings.apps[client_id]
+    token: str = id_token_for(parts, app, parts.renewal.issuer.issue(grant, NOW), NOW)["id_token"]
+    return token
+
+
+async def test_whom_an_application_expects(called: Calling) -> None:
+    """By an ID token of its own that it got once (OpenID Connect Core section 3.1.2.1)."""
+    mine = await hint_for(called, await sign_in(called))
+    assert "code" in returned(await authorize(called, prompt="none", id_token_hint=mine))
+    called.clock.now += DAY  # the hint may have expired
+    await sign_in(called)  # somebody else
+    answer = returned(await authorize(called, prompt="none", id_token_hint=mine))
+    assert (answer["error"], answer["state"]) == ("login_required", "a state")
+    kept = (await authorize(called, id_token_hint=mine)).headers["location"]
+    assert "location" not in (await called.client.get(kept, headers=PAGE)).headers
+    await sign_in(called)  # and once more
+    assert returned(await called.client.get(kept, headers=PAGE))["error"] == "login_required"
+
+
+@pytest.mark.parametrize("hint", ["x", "a.b.c", "x" * 9000, "of another application"])
+async def test_a_hint_that_says_nothing(called: Calling, hint: str) -> None:
+    session = await sign_in(called)
+    given = await hint_for(called, session, "web") if hint.startswith("of") else hint
+    assert returned(await authorize(called, prompt="none", id_token_hint=given))["error"] == "login_required"
+    assert "code" in returned(await authorize(called, id_token_hint=given))
+
+
+async def test_a_request_by_form_goes_on_as_get(called: Calling) -> None:
+    """OpenID Connect Core section 3.1.2.1: other sites may post it, and Lax cookies do not come along."""
+    foreign = {"Origin": "https://shop.example.com", "Sec-Fetch-Site": "cross-site"}
+    posted = await called.post("/auth/authorize", foreign, **request(prompt="none"))
+    assert (posted.status_code, posted.headers["location"].split("?")[0]) == (303, "/auth/authorize")
+    await sign_in(called)
+    assert "code" in returned(await called.client.get(posted.headers["location"]))
+    twice = await called.client.post(
+        "/auth/authorize",
+        content=f"{urlencode(request())}&client_id=web",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert (twice.status_code, "location" in twice.headers) == (400, False)
+
+
+async def test_nobody_but_the_person_agrees(sqlite_url: str, tmp_path: Path) -> None:
+    """Nor the pages that may call with cookies."""
+    apps = {"spa": {"type": "spa", "redirect_uris": RETURN, "consent": True}}
+    page = "https://front.example.com"
+    async with calling(sqlite_url, tmp_path, apps, cors_origins=[page]) as called:
+        await sign_in(called)
+        form = {"resume": (await authorize(called)).headers["location"].rpartition("=")[2], "decision": "allow"}
+        for origin in (page, "https://shop.example.com", "https://evil.example"):
+            refused = await called.post("/auth/authorize", {"Origin": origin}, **form)
+            assert (refused.status_code, refused.json()["error"]) == (403, "cross_site")
+        assert returned(await authorize(called, prompt="none"))["error"] == "consent_required"
+        agreed = await called.post("/auth/authorize", {"Origin": "null", "Sec-Fetch-Site": "same-origin"}, **form)
+        assert "code" in returned(agreed)
+
+
+async def test_a_fault_of_the_application_costs_nobody_a_renewal(called: Calling) -> None:
+    """The browser's refresh token was spent on the way: its successor comes with the error."""
+    parts = called.gateway.parts
+    session = await add_session(parts.database, scope="openid profile email groups")
+    token, mark = parts.refresh.encode(session.id, 0), browser_mark(parts, session.id)
+    called.client.headers["cookie"] = f"{parts.cookies.refresh}={token}; {parts.cookies.browser}={mark}"
+    answer = await authorize(called, response_type="token")
+    assert returned(answer)["error"] == "unsupported_response_type"
+    assert f"{parts.cookies.refresh}={parts.refresh.encode(session.id, 1)};" in str(
+        answer.headers.get_list("set-cookie")
+    )
+
+
+async def test_strangers_fill_no_table(sqlite_url: str, tmp_path: Path) -> None:
+    async with calling(sqlite_url, tmp_path, rate_limits=True) as called:
+        parts = called.gateway.parts
+        for _ in range(BUCKETS["kept"].burst):
+            await parts.limiter.check("kept", "127.0.0.1", NOW)
+        refused = await authorize(called)
+        assert (refused.status_code, "rate_limited" in refused.text) == (429, True)
+        assert returned(await authorize(called, prompt="none"))["error"] == "login_required"
+        await sign_in(called)
+        assert "code" in returned(await authorize(called))
 
 
 async def test_the_way_in_takes_no_other_method(called: Calling) -> None:

@@ -4,12 +4,13 @@ GET /auth/authorize?client_id=…   ──► sound, and somebody is signed in �
                                   ──► a person is needed: the request is kept ──► 302 to
 GET /auth/authorize?resume=…      ──► page with the providers ──► sign-in ──► back here ──► code
                                   ──► page that asks for consent ──► POST ──► code, or access_denied
+POST /auth/authorize              ──► 303 to the same as GET
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -20,11 +21,12 @@ from starlette.types import Scope
 from gateway import accounts, apps, pending
 from gateway.accounts import consents
 from gateway.apps import Ask, Denied, Person
-from gateway.errors import AttemptExpired, InvalidGrant, InvalidToken, NotSignedIn
+from gateway.errors import AttemptExpired, CrossSite, InvalidGrant, InvalidToken, NotSignedIn
 from gateway.settings import AppSettings
 
 from . import fields
-from .callers import cookies_of, same_site
+from .addresses import client_ip
+from .callers import cookies_of, header, same_site
 from .pages import ConsentView, ProviderButton, SignInView
 from .parts import Parts, parts_of
 from .resume import RESUME, resume_path
@@ -50,12 +52,26 @@ async def authorize(request: Request) -> Response:
     try:
         present = person.session_id if person else ""
         ask = apps.read(app, asked.values, parts.settings.providers, parts.now(), present)
+        ask = replace(ask, subject=expected(parts, ask, asked.get("id_token_hint")))
     except Denied as denied:
-        return back(parts, uri, state, error=denied.code, error_description=str(denied))
-    return with_cookies(await proceed(parts, ask, app, person), cookies)
+        response = back(parts, uri, state, error=denied.code, error_description=str(denied))
+    else:
+        response = await proceed(parts, request.scope, ask, app, person)
+    return with_cookies(response, cookies)
 
 
-async def proceed(parts: Parts, ask: Ask, app: AppSettings, person: Person | None) -> Response:
+def expected(parts: Parts, ask: Ask, token: str | None) -> str | None:
+    """Whom the application expects, by an ID token that it got (OpenID Connect Core section 3.1.2.1). A hint that says
+    nothing to us is left out where the person can be asked; Denied where not."""
+    hint = parts.id_tokens.read_hint(token) if token else None
+    if hint and hint.client_id == ask.client_id:
+        return hint.subject
+    if token and "none" in ask.prompt:
+        raise Denied("login_required", "the id_token_hint is not an ID token of this application")
+    return None
+
+
+async def proceed(parts: Parts, scope: Scope, ask: Ask, app: AppSettings, person: Person | None) -> Response:
     """A code at once, or the request is kept for when the person has done what is missing."""
     missing = apps.decide(ask, app, person, await consented(parts, ask, app, person), parts.now())
     if missing is None and person:
@@ -63,6 +79,7 @@ async def proceed(parts: Parts, ask: Ask, app: AppSettings, person: Person | Non
     if "none" in ask.prompt:
         code = "login_required" if missing == "sign_in" else "consent_required"
         return back(parts, ask.redirect_uri, ask.state, error=code)
+    await parts.limiter.check("kept", client_ip(scope, parts.settings.trusted_proxies), parts.clock())
     async with parts.database.write() as connection:
         token = await pending.keep(connection, parts.sealer, "authorize", asdict(ask), parts.now())
     return RedirectResponse(resume_path(parts, token), 302)
@@ -78,6 +95,8 @@ async def resume(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
     missing = apps.decide(ask, app, person, await consented(parts, ask, app, person), parts.now())
     if missing == "consent":
         response: Response = HTMLResponse(parts.pages.consent(consent_view(parts, ask, app, token)))
+    elif missing == "another_person":
+        response = back(parts, ask.redirect_uri, ask.state, error="login_required")
     elif missing == "sign_in" or person is None:
         response = ask_to_sign_in(parts, ask, app, token)
     else:
@@ -86,10 +105,13 @@ async def resume(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
 
 
 async def answer_consent(request: Request) -> Response:
-    """POST /auth/authorize: the form of the page that asks for consent."""
+    """POST /auth/authorize: the form of the page that asks for consent; or a request, which goes on as GET, since a
+    browser adds no Lax cookies to another site's form."""
     parts, scope = parts_of(request.scope), request.scope
-    same_site(parts, scope)
     form = fields.form(scope["headers"], await fields.read_body(request.receive, fields.LIMIT))
+    if not form.get(RESUME) and form.one("client_id"):
+        return RedirectResponse(f"{parts.base}/auth/authorize?{urlencode(form.values)}", 303)
+    check_own_page(parts, scope)
     ask, app = await kept(parts, form.one(RESUME))
     person, cookies = await present_person(parts, scope)
     if form.get("decision") != "allow":
@@ -102,6 +124,13 @@ async def answer_consent(request: Request) -> Response:
             raise NotSignedIn("the account is gone")
         await consents.give(connection, account.id, app.client_id, ask.scope, parts.now())
     return with_cookies(with_code(parts, ask, person), cookies)
+
+
+def check_own_page(parts: Parts, scope: Scope) -> None:
+    """Refuse also the pages that may call with cookies: to agree is for the person alone. CrossSite."""
+    same_site(parts, scope)
+    if header(scope, b"origin") in parts.settings.cors_origins:
+        raise CrossSite("a page of an application agrees for the person")
 
 
 async def kept(parts: Parts, token: str) -> tuple[Ask, AppSettings]:
@@ -186,10 +215,10 @@ def ask_to_sign_in(parts: Parts, ask: Ask, app: AppSettings, token: str) -> Resp
 
 def sign_in_query(parts: Parts, ask: Ask, token: str) -> dict[str, str]:
     query = {"redirect_to": resume_path(parts, token)}
-    if "select_account" in ask.prompt:
-        query["prompt"] = "select_account"
-    elif "login" in ask.prompt or ask.max_age is not None:
+    if "login" in ask.prompt or ask.max_age is not None:
         query["prompt"] = "login"
+    elif "select_account" in ask.prompt:
+        query["prompt"] = "select_account"
     if ask.login_hint and len(ask.login_hint) <= 320:
         query["login_hint"] = ask.login_hint
     return query

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BucketName = Literal["sign_in", "callback", "token", "session", "logout", "other"]
+BucketName = Literal["sign_in", "callback", "kept", "token", "session", "logout", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ BUCKETS: Mapping[BucketName, Bucket] = MappingProxyType(
     {
         "sign_in": Bucket(per_minute=120, burst=300),  # a start writes nothing and asks nobody
         "callback": Bucket(per_minute=120, burst=300),  # may cost a call to the provider and a transaction
+        "kept": Bucket(per_minute=120, burst=300),  # an application's request, a row for half an hour
         "token": Bucket(per_minute=1200, burst=1200),  # 6,000 people who renew every five minutes
         "session": Bucket(per_minute=60, burst=120),  # one session: fifty tabs that wake together, and again
         "logout": Bucket(per_minute=300, burst=300),
