@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -74,6 +75,16 @@ def test_a_refresh_token_where_it_is_asked_for(world: World) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"], "client_id": "reader"}
     renewed = httpx2.post(f"{world.gateway.url}/auth/token", data=form, trust_env=False)
     assert renewed.json()["scope"] == "openid offline_access"
+
+
+def test_what_the_provider_was_shown_at_sign_out_is_spent(world: World) -> None:
+    """The address with the hint stays in the browser's history, for whoever sits there next."""
+    with world.gateway.browser(Origin=world.gateway.url) as browser:
+        world.sign_in(browser, "microsoft")
+        out = browser.post("/auth/logout", data={"provider": "true"})
+    hint = dict(parse_qsl(urlsplit(out.headers["location"]).query))["id_token_hint"]
+    assert told(exchange(world, hint)) == (400, "invalid_grant")
+    assert told(exchange(world, token(world, None, provider="microsoft"))) == (200, None)
 
 
 def test_the_same_person_as_in_the_browser(world: World) -> None:

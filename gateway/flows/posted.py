@@ -9,6 +9,7 @@ from gateway import attempts
 from gateway.db import Database
 from gateway.errors import AttemptUsed, NonceMismatch
 from gateway.nonces import LIFETIME
+from gateway.providers.id_token import MAX_AGE, digest_of
 
 if TYPE_CHECKING:
     from gateway.providers.client import ProviderClient, Vouched
@@ -44,6 +45,13 @@ async def receive(
             if not await attempts.spend(connection, f"nonce:{nonce}", now + LIFETIME + SLACK):
                 raise NonceMismatch("the nonce was used before")
     return posted.vouched
+
+
+async def withhold(database: Database, provider: ProviderClient, id_token: str, now: int) -> None:
+    """Spend the ID token of a redirect before it goes into an address: whoever reads that later may not bring it."""
+    forget_at = now + MAX_AGE["posted"] + provider.settings.leeway + SLACK
+    async with database.statement() as connection:
+        await attempts.spend(connection, f"id-token:{digest_of(id_token)}", forget_at)
 
 
 def judge_nonce(claimed: str | None, given: str | None, ours: Callable[[str], bool], *, required: bool) -> str | None:

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from gateway import sessions
 from gateway.errors import GatewayError, InvalidGrant, InvalidToken, NotSignedIn, UnsupportedMediaType
+from gateway.flows import posted
 
 from . import fields
 from .callers import cookies_of, identify, identify_owner, same_site
@@ -87,12 +88,13 @@ def goodbye(parts: Parts, scope: Scope, provider: bool, onward: str | None) -> R
 
 async def provider_page(parts: Parts, session: sessions.Session) -> str | None:
     """The provider's end-session URL (OpenID Connect RP-Initiated Logout 1.0 section 2), or None without one."""
-    id_token = parts.sealer.open("id-token", session.id_token) if session.id_token else None
+    opened = parts.sealer.open("id-token", session.id_token) if session.id_token else None
+    hint = opened.decode() if opened else None
     try:
         provider = parts.providers.get(session.provider)
-        return await provider.end_session_url(
-            f"{parts.settings.public_url}/auth/signed-out", id_token.decode() if id_token else None
-        )
+        if hint:
+            await posted.withhold(parts.database, provider, hint, parts.now())
+        return await provider.end_session_url(f"{parts.settings.public_url}/auth/signed-out", hint)
     except GatewayError:
         return None  # signed out here all the same
 
