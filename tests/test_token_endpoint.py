@@ -46,7 +46,7 @@ async def test_it_takes_posted_forms_alone(called: Calling) -> None:  # TOK-3
         ("grant_type=refresh_token&grant_type=refresh_token", "invalid_request"),
         ("grant_type=refresh_token&client_id=spa", "invalid_request"),
         ("grant_type=refresh_token&refresh_token=x&scope=admin&client_id=spa", "invalid_scope"),
-        ("grant_type=refresh_token&refresh_token=x&client_id=spa&resource=a&resource=b", "invalid_grant"),
+        ("grant_type=refresh_token&refresh_token=x&client_id=spa&x=a&x=b", "invalid_grant"),
         ("grant_type=password&username=a&password=b", "unsupported_grant_type"),
         ("grant_type=implicit", "unsupported_grant_type"),
         ("grant_type=__class__", "unsupported_grant_type"),
@@ -134,7 +134,7 @@ async def test_a_spent_token_ends_the_grant(called: Calling) -> None:  # AV-10.4
 
 
 @pytest.mark.parametrize(("owner", "presenter"), [("web", "spa"), ("spa", "web"), ("spa", "phone"), ("gateway", "spa")])
-async def test_another_clients_token_is_worth_nothing(called: Calling, owner: str, presenter: str) -> None:
+async def test_another_clients_token_is_worth_nothing(called: Calling, owner: str, presenter: str) -> None:  # RT-5
     session_id, token = await called.grant(owner)
     answer = await renew(called, token, presenter)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")

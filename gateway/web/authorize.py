@@ -21,7 +21,7 @@ from starlette.types import Scope
 from gateway import accounts, apps, pending
 from gateway.accounts import consents
 from gateway.apps import Ask, Denied, Person
-from gateway.errors import AttemptExpired, CrossSite, InvalidGrant, InvalidToken, NotSignedIn
+from gateway.errors import AttemptExpired, CrossSite, InvalidGrant, InvalidTarget, InvalidToken, NotSignedIn
 from gateway.settings import AppSettings
 
 from . import fields
@@ -30,6 +30,7 @@ from .callers import cookies_of, header, same_site
 from .pages import ConsentView, ProviderButton, SignInView
 from .parts import Parts, parts_of
 from .resume import RESUME, resume_path
+from .targets import check_target
 from .token import renew_browser, session_cookies, with_cookies
 
 MEANINGS = {
@@ -51,10 +52,13 @@ async def authorize(request: Request) -> Response:
     person, cookies = await present_person(parts, request.scope)
     try:
         present = person.session_id if person else ""
+        check_target(parts, app, asked)
         ask = apps.read(app, asked.values, parts.settings.providers, parts.now(), present)
         ask = replace(ask, subject=expected(parts, ask, asked.get("id_token_hint")))
     except Denied as denied:
         response = back(parts, uri, state, error=denied.code, error_description=str(denied))
+    except InvalidTarget as error:
+        response = back(parts, uri, state, error=error.code, error_description=error.explain())
     else:
         response = await proceed(parts, request.scope, ask, app, person)
     return with_cookies(response, cookies)

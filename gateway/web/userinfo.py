@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import InsufficientScope, NotSignedIn
+from gateway.errors import InsufficientScope, NotSignedIn, RequestFault
 
+from . import fields
 from .callers import bearer, header, living
 from .id_tokens import said_of
 from .parts import parts_of
@@ -16,6 +17,8 @@ from .parts import parts_of
 async def userinfo(request: Request) -> Response:
     """The claims that the token's scope asks for; `sub` as in the ID token. By the Authorization header alone."""
     parts = parts_of(request.scope)
+    if fields.query(request.scope).get("access_token") is not None:
+        raise RequestFault("an access token in the address (RFC 6750 section 2.3)")
     authorization = header(request.scope, b"authorization")
     if authorization is None:
         raise NotSignedIn("no access token")

@@ -14,12 +14,14 @@ from gateway.web.fields import Fields
 from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
+from gateway.web.targets import check_target
 
 from .answers import members
 
 
 async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     app = await authenticate(parts, scope, asked)
+    check_target(parts, app, asked)
     now = parts.now()
     code = proven(parts, app, asked, now)
     session = await parts.redemption.redeem(code, app, origin_of(parts, scope), now)

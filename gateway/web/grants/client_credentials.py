@@ -11,6 +11,7 @@ from gateway.tokens.access import service
 from gateway.web.client_auth import authenticate
 from gateway.web.fields import Fields
 from gateway.web.parts import Parts
+from gateway.web.targets import check_target
 
 from .refresh_token import narrow
 
@@ -19,6 +20,7 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     app = await authenticate(parts, scope, asked)
     if app.type != "service":
         raise UnauthorizedClient(f"type = {app.type!r}")
+    check_target(parts, app, asked)
     granted = narrow(asked.get("scope"), app.scopes) or " ".join(app.scopes)
     return {
         "access_token": parts.access.mint(service(app.client_id, granted, app.audience)),

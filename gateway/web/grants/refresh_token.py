@@ -16,6 +16,7 @@ from gateway.web.fields import Fields
 from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
+from gateway.web.targets import check_target
 
 from .answers import members
 
@@ -28,6 +29,7 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
     token = asked.one("refresh_token")
     if app is None:
         return members(await renew(parts, scope, parts.renewal.decode(token), narrowed), refresh=True)
+    check_target(parts, app, asked)
     presented = await parts.renewal.decode_for(app, token, origin_of(parts, scope), parts.now())
     pair = await renew(parts, scope, presented, narrowed, app)
     return members(pair, refresh=True) | id_token_for(parts, app, pair, parts.now())

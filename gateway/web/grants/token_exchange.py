@@ -14,7 +14,6 @@ from gateway.errors import (
     AttemptFault,
     InvalidGrant,
     InvalidIdToken,
-    InvalidTarget,
     JoinFirst,
     NotExchanged,
     ProviderFault,
@@ -33,6 +32,7 @@ from gateway.web.id_tokens import id_token_for
 from gateway.web.origins import origin_of
 from gateway.web.parts import Parts
 from gateway.web.refusals import recorded_refusal
+from gateway.web.targets import check_target
 
 from .answers import members
 from .refresh_token import narrow
@@ -68,16 +68,14 @@ async def grant(parts: Parts, scope: Scope, asked: Fields) -> dict[str, Any]:
 
 
 def check_request(parts: Parts, app: AppSettings, asked: Fields) -> None:
-    """RFC 8693 section 2.1. RequestFault; InvalidTarget for another audience than the application's."""
+    """RFC 8693 section 2.1. RequestFault, InvalidTarget."""
     if asked.one("subject_token_type") not in TAKEN:
         raise RequestFault("another subject_token_type than an ID token's")
     if asked.get("requested_token_type") not in (None, "", GIVEN):
         raise RequestFault("another requested_token_type than an access token")
     if asked.get("actor_token"):
         raise RequestFault("nobody acts for somebody else here")
-    audience = app.audience or parts.settings.audience
-    if any(asked.get(name) not in (None, "", audience) for name in ("audience", "resource")):
-        raise InvalidTarget("another audience than the app's")
+    check_target(parts, app, asked)
 
 
 async def admit(parts: Parts, scope: Scope, app: AppSettings, token: str, granted: str) -> Session:
