@@ -45,14 +45,14 @@ def test_a_sign_in_under_way_survives_a_new_secret_key() -> None:
     assert after.nonce(carried) == before.nonce(attempt)
 
 
-def test_the_cookie_holds_neither_nonce_nor_verifier(ours: Attempts) -> None:
+def test_the_cookie_holds_neither_nonce_nor_verifier(ours: Attempts) -> None:  # PKCE-1
     attempt = ours.start("google", "/", NOW)
     packed = ours.pack(attempt)
     assert ours.nonce(attempt) not in packed
     assert ours.code_verifier(attempt) not in packed
 
 
-def test_derived_values_are_long_distinct_and_url_safe(ours: Attempts) -> None:
+def test_derived_values_are_long_distinct_and_url_safe(ours: Attempts) -> None:  # PKCE-1
     found = [ours.start("google", "/", NOW) for _ in range(1000)]
     values = {derive(attempt) for attempt in found for derive in (ours.nonce, ours.code_verifier)}
     assert len(values) == 2000

@@ -12,7 +12,7 @@ def attributes(cookie: str) -> tuple[str, set[str]]:
     return name.partition("=")[0], set(rest)
 
 
-def test_on_https() -> None:
+def test_on_https() -> None:  # RT-7, BFF-1, AV-3.3.1
     cookies = Cookies.of("https://login.example.com", "", None)
     carried = cookies.set_session("a", 300, "r", 1000, "b")
     (access, of_access), (refresh, of_refresh), (browser, of_browser) = map(attributes, carried)

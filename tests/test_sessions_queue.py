@@ -67,7 +67,9 @@ def kinds(outcomes: Sequence[object]) -> list[str]:
     return [type(outcome).__name__ for outcome in outcomes]
 
 
-async def test_fifty_refreshes_of_one_token_are_one_step_and_one_token(db: Database, rotations: Rotations) -> None:
+async def test_fifty_refreshes_of_one_token_are_one_step_and_one_token(
+    db: Database, rotations: Rotations
+) -> None:  # RT-2
     made = await add_session(db)
     outcomes = await present(rotations, [(made.id, 0)] * 50)
     assert sorted(kinds(outcomes)) == ["Replayed"] * 49 + ["Rotated"]

@@ -86,7 +86,7 @@ def test_a_replay_does_not_move_the_window() -> None:
     assert judge(row, 4, "gateway", NOW + 20, POLICY)[0] == Verdict.SUPERSEDED
 
 
-def test_no_presentation_moves_the_end() -> None:
+def test_no_presentation_moves_the_end() -> None:  # RT-3
     rows = [judge(ROW, n, "gateway", NOW + later, POLICY)[1] for n in range(8) for later in (0, 30)]
     assert {row.expires_at for row in rows if row} == {ROW.expires_at}
 

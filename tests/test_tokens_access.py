@@ -89,12 +89,12 @@ def refuses(tokens: AccessTokens, token: str) -> bool:
     return False
 
 
-async def test_the_header_says_what_it_is(issuer: Issuer) -> None:
+async def test_the_header_says_what_it_is(issuer: Issuer) -> None:  # AT-1
     header = decoded(issuer.tokens.mint(GRANT).split(".")[0])
     assert header == {"alg": "ES256", "kid": issuer.keyring.current.kid, "typ": "at+jwt"}
 
 
-async def test_the_claims_are_those_of_the_contract(issuer: Issuer) -> None:
+async def test_the_claims_are_those_of_the_contract(issuer: Issuer) -> None:  # AT-2
     claims = claims_of(issuer.tokens.mint(GRANT))
     assert len(claims.pop("jti")) >= 16
     assert claims == {
@@ -317,7 +317,7 @@ async def test_a_token_dies_at_its_expiry_also_when_it_was_seen_before(issuer: I
         issuer.tokens.verify(token)
 
 
-async def test_tokens_verify_through_the_whole_rotation_and_not_beyond(issuer: Issuer) -> None:
+async def test_tokens_verify_through_the_whole_rotation_and_not_beyond(issuer: Issuer) -> None:  # META-2
     before = issuer.tokens.mint(GRANT)
     await issuer.keyring.rotate(force=True)
     after = issuer.tokens.mint(GRANT)

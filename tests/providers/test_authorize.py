@@ -20,7 +20,7 @@ async def sent(
     return parse_qs(urlsplit(url).query, keep_blank_values=True)
 
 
-async def test_request_is_complete_and_nothing_else() -> None:
+async def test_request_is_complete_and_nothing_else() -> None:  # PKCE-1, BCP-2
     assert await sent(Op()) == {
         "response_type": ["code"],
         "client_id": [CLIENT_ID],

@@ -199,7 +199,7 @@ async def test_token_issuer_is_held_against_the_document_to_the_letter() -> None
         (True, "https://op.example", True),
     ],
 )
-async def test_issuer_parameter_of_the_callback(promised: bool, iss: str | None, passes: bool) -> None:
+async def test_issuer_parameter_of_the_callback(promised: bool, iss: str | None, passes: bool) -> None:  # ISS-1
     client = Op(document={"authorization_response_iss_parameter_supported": promised}).client()
     try:
         await client.check_callback_issuer(iss)

@@ -42,7 +42,7 @@ def test_document_without_issuer(issuer: object) -> None:
         read(DOCUMENT | {"issuer": issuer})
 
 
-def test_document_of_another_issuer() -> None:
+def test_document_of_another_issuer() -> None:  # META-3
     with pytest.raises(IssuerMisconfigured, match=r"https://evil\.example"):
         read(DOCUMENT | {"issuer": "https://evil.example"})
 
@@ -147,7 +147,7 @@ ANSWERS: list[Answer] = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_nonsense_makes_the_provider_unavailable(answer: Answer) -> None:
+async def test_nonsense_makes_the_provider_unavailable(answer: Answer) -> None:  # META-4
     with pytest.raises(ProviderUnavailable):
         await begin(Op(answers={WELL_KNOWN: answer}).client())
 
@@ -159,7 +159,7 @@ async def test_redirects_are_not_followed() -> None:
     assert op.count("/elsewhere") == 0
 
 
-async def test_endless_document_is_broken_off() -> None:
+async def test_endless_document_is_broken_off() -> None:  # META-4
     body = Endless()
     op = Op(answers={WELL_KNOWN: lambda _request: httpx2.Response(200, stream=body)})
     with pytest.raises(ProviderUnavailable):

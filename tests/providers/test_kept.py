@@ -58,7 +58,7 @@ async def test_old_value_is_served_at_once_and_renewed_behind() -> None:
     assert (served, source.kept.value) == (1, 2)
 
 
-async def test_old_value_outlives_failures() -> None:
+async def test_old_value_outlives_failures() -> None:  # META-3
     source = Source()
     await source.kept.get()
     source.fault = ProviderUnavailable("down")

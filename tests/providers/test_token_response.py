@@ -66,7 +66,9 @@ async def test_token_errors_are_named_without_their_text() -> None:
         ({"id_token": {"a": 1}}, InvalidIdToken),
     ],
 )
-async def test_token_answers_that_lack_something(members: dict[str, object], expected: type[GatewayError]) -> None:
+async def test_token_answers_that_lack_something(
+    members: dict[str, object], expected: type[GatewayError]
+) -> None:  # TOK-4
     op = Op(token_answer=members)
     with pytest.raises(expected):
         await finish(op.client())
@@ -84,7 +86,7 @@ async def test_token_answers_that_lack_something(members: dict[str, object], exp
         {"refresh_token": "r", "x-unknown": {"a": 1}},
     ],
 )
-async def test_token_answers_with_oddities_are_taken(members: dict[str, object]) -> None:
+async def test_token_answers_with_oddities_are_taken(members: dict[str, object]) -> None:  # TOK-4
     op = Op(token_answer=members)
     assert (await finish(op.client())).identity.subject == "ada-1"
 

@@ -172,7 +172,7 @@ CLAIMS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("changed", [changed for _, changed in CLAIMS], ids=[name for name, _ in CLAIMS])
-async def test_claims_that_do_not_hold_are_refused(verifier: Verifier, changed: dict[str, Any]) -> None:
+async def test_claims_that_do_not_hold_are_refused(verifier: Verifier, changed: dict[str, Any]) -> None:  # AT-6
     with pytest.raises(InvalidToken):
         await verifier.verify(token(ours(**changed)))
 
@@ -185,7 +185,7 @@ async def test_what_may_differ_is_accepted(verifier: Verifier, changed: dict[str
 
 
 @pytest.mark.parametrize("typ", ["AT+JWT", "application/at+jwt"])
-async def test_typ_is_a_media_type(verifier: Verifier, typ: str) -> None:
+async def test_typ_is_a_media_type(verifier: Verifier, typ: str) -> None:  # AT-6
     assert await verifier.verify(token(typ=typ))
 
 

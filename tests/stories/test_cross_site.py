@@ -106,6 +106,7 @@ def test_the_table_holds_every_route_that_changes_something() -> None:
 def test_another_site_changes_nothing(
     lasting_sqlite_world: World, victim: httpx2.Client, method: str, path: str, sender: str
 ) -> None:
+    """BFF-2, AV-3.5.1."""
     identity = me(victim)["identities"][0]["id"]
     (other,) = [each["id"] for each in victim.get("/auth/sessions").json() if not each["current"]]
     answer = victim.request(

@@ -162,7 +162,7 @@ def test_an_outage_loses_nothing(keeping: World) -> None:
 
 
 @pytest.mark.parametrize("down", [False, True], ids=["", "the provider is down"])
-def test_unlinking_asks_the_provider_to_revoke(keeping: World, down: bool) -> None:
+def test_unlinking_asks_the_provider_to_revoke(keeping: World, down: bool) -> None:  # REV-3
     shop, _ = granted(keeping)
     keeping.google.behaviour = behaviour.Behaviour(answers={"revoke": answers.html(500)} if down else {})
     assert unlink_google(shop).status_code == 204
