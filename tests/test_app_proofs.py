@@ -34,7 +34,7 @@ async def called(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Calling]:
 async def outcome(called: Calling, headers: dict[str, str] | None = None, **form: str) -> tuple[int, str]:
     answer = await called.token(headers, grant_type="refresh_token", refresh_token="gwr_nothing", **form)
     if answer.status_code == 401:
-        assert answer.headers["www-authenticate"] == "Basic"
+        assert answer.headers["www-authenticate"] == 'Basic realm="gateway"'
     return answer.status_code, answer.json()["error"]
 
 

@@ -41,6 +41,8 @@ log = logging.getLogger("gateway.web")
 
 ERROR = "gateway.error"  # where the code of the error stands in the scope, for those who count
 
+REALM = 'realm="gateway"'  # a scheme is never alone; who presented nothing is told no more (RFC 6750 section 3.1)
+
 HTTP_FAULTS: dict[int, type[RequestFault]] = {
     404: NotFound,
     413: TooLarge,
@@ -89,16 +91,16 @@ def page(scope: Scope, error: GatewayError, again: str | None) -> Response:
 
 
 def challenge(error: GatewayError) -> list[tuple[str, str]]:
-    """The headers that belong to a status (RFC 6750 section 3, RFC 9110 section 10.2.3)."""
+    """The headers that belong to a status (RFC 6750 section 3, RFC 7617 section 2, RFC 9110 section 10.2.3)."""
     match error:
         case SignInTooOld():
             return [("WWW-Authenticate", f'Bearer error="{error.code}", max_age="{error.max_age}"')]
         case NotSignedIn():
-            return [("WWW-Authenticate", "Bearer")]
+            return [("WWW-Authenticate", f"Bearer {REALM}")]
         case InvalidToken() | InsufficientScope():
             return [("WWW-Authenticate", f'Bearer error="{error.code}"')]
         case InvalidClient():
-            return [("WWW-Authenticate", "Basic")]
+            return [("WWW-Authenticate", f"Basic {REALM}")]
         case RateLimited():
             return [("Retry-After", str(error.retry_after))]
         case MethodNotAllowed():
