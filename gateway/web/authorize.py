@@ -38,6 +38,7 @@ MEANINGS = {
     "profile": "see your name and picture",
     "email": "see your e-mail address",
     "groups": "see the groups you are in",
+    "provider-tokens": "act for you at those that you sign in with",
     "offline_access": "stay signed in while you are away",
 }
 
