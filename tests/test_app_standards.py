@@ -154,6 +154,15 @@ async def test_a_resource_is_shown_a_token_in_one_way(called: Calling) -> None:
     assert (posted.status_code, posted.json()["error"], posted.headers["www-authenticate"]) == nothing
 
 
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/revoke", "/auth/introspect", "/auth/userinfo"])
+async def test_programs_are_answered_in_json_whatever_they_say_they_take(called: Calling, path: str) -> None:
+    """TOK-2, AV-4.1.1: Java's own client says by default that it takes text/html."""
+    accept = {"Accept": "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}
+    for answer in (await called.post(path, accept), await called.client.put(path, headers=accept)):
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json().keys() == {"error", "error_description", "request_id"}
+
+
 async def test_keys_change_under_tokens_that_live(called: Calling) -> None:
     """META-2, AV-11.2.2: what was signed before a rotation holds through it, for applications and for us."""
     parts = called.gateway.parts

@@ -43,6 +43,8 @@ ERROR = "gateway.error"  # where the code of the error stands in the scope, for 
 
 REALM = 'realm="gateway"'  # a scheme is never alone; who presented nothing is told no more (RFC 6750 section 3.1)
 
+FOR_PROGRAMS = frozenset({"/auth/token", "/auth/revoke", "/auth/introspect", "/auth/userinfo"})
+
 HTTP_FAULTS: dict[int, type[RequestFault]] = {
     404: NotFound,
     413: TooLarge,
@@ -110,7 +112,10 @@ def challenge(error: GatewayError) -> list[tuple[str, str]]:
 
 
 def wants_page(scope: Scope) -> bool:
-    """Whether a person looks at the answer: a navigation accepts text/html."""
+    """Whether a person looks at the answer: a navigation accepts text/html. So do some programs, by default, where
+    standards promise them JSON (RFC 6749 section 5.2)."""
+    if scope["path"] in FOR_PROGRAMS:
+        return False
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
