@@ -25,6 +25,9 @@ async def provider_token(request: Request) -> Response:
     if SCOPE not in caller.claims.scope.split(" "):
         raise InsufficientScope(f"needs {SCOPE}")
     name, now = request.path_params["provider"], parts.now()
+    app = parts.settings.apps.get(caller.claims.client_id)
+    if app and app.providers and name not in app.providers:
+        raise InsufficientScope("not a provider of this app")
     prefer = await signed_in_through(parts, caller)
     tokens = await parts.provider_tokens.live(caller.account_id, name, now, prefer=prefer)
     body: dict[str, Any] = {"access_token": tokens.access_token, "token_type": "Bearer"}

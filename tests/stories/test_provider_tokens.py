@@ -27,7 +27,8 @@ from shops import SECRET, SHOP_URI, Shop
 KEEPING = {"store_tokens": True}
 APP = {"type": "web", "redirect_uris": [SHOP_URI], "client_secret": SECRET}
 ALL = "openid email profile offline_access provider-tokens"
-APPS: dict[str, dict[str, Any]] = {"shop": {**APP, "scopes": ALL.split()}, "reader": APP}
+TAKING = {**APP, "scopes": ALL.split()}
+APPS: dict[str, dict[str, Any]] = {"shop": TAKING, "office": {**TAKING, "providers": ["microsoft"]}, "reader": APP}
 
 
 @pytest.fixture
@@ -59,12 +60,16 @@ def revoked(town: World) -> list[str]:
     return [call.params["token_type_hint"] for call in town.google.called("revoke")]
 
 
-def unlink_google(shop: Shop) -> httpx2.Response:
-    """Link Microsoft first, since the last identity stays."""
-    town, same_site = shop.world, {"Sec-Fetch-Site": "same-origin"}
-    started = shop.browser.post("/auth/microsoft/link", headers=same_site)
+def link_microsoft(shop: Shop) -> None:
+    started = shop.browser.post("/auth/microsoft/link", headers={"Sec-Fetch-Site": "same-origin"})
     back = httpx2.get(started.headers["location"], timeout=20, trust_env=False, verify=False).headers["location"]
     assert shop.browser.get(back).status_code == 303
+
+
+def unlink_google(shop: Shop) -> httpx2.Response:
+    """Link Microsoft first, since the last identity stays."""
+    town = shop.world
+    link_microsoft(shop)
     mine = shop.browser.get("/auth/identities").json()
     (google,) = [identity["id"] for identity in mine if identity["provider"] == "google"]
     return shop.browser.delete(f"/auth/identities/{google}", headers={"Origin": town.gateway.url})
@@ -104,6 +109,16 @@ def test_without_the_scope_there_is_no_token(keeping: World) -> None:
     assert [(each.status_code, each.json()["error"]) for each in (by_app, by_browser)] == [
         (403, "insufficient_scope")
     ] * 2
+
+
+def test_an_application_gets_tokens_of_its_own_providers_alone(keeping: World) -> None:
+    shop, _ = granted(keeping)
+    link_microsoft(shop)
+    office = Shop(keeping, "office", scope=ALL, browser=shop.browser)
+    theirs = office.tokens("microsoft")["access_token"]
+    refused = at(office, theirs)
+    assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
+    assert at(shop, shop.redeem(shop.answer()["code"]).json()["access_token"]).status_code == 200
 
 
 def test_nobody_gets_the_token_of_somebody_else(keeping: World) -> None:
