@@ -15,9 +15,12 @@ from sqlalchemy import select, text
 
 from gateway import schema, sessions
 from gateway.events import Origin
+from gateway.sealing import Sealer
 from gateway.sessions import MOST, Session
+from gateway.tokens.codes import Codes
 
 from calling import RETURN, Calling, basic, calling
+from harness import SECRET
 from shops import challenge_of
 
 VERIFIER = "v" * 43
@@ -146,6 +149,17 @@ async def test_a_wrong_try_gets_nothing_and_spends_nothing(
     answer = await redeem(called, **{"code": code, **other})
     assert (answer.status_code, answer.json()["error"]) == (400, error)
     assert (await redeem(called, code)).status_code == 200
+
+
+async def test_a_code_counts_once_also_while_secret_keys_change(called: Calling) -> None:
+    """AV-10.4.2: of two processes one may know the new key already."""
+    code = code_for(called, await signed_in(called))
+    ahead = Codes(Sealer([b"a new key of at least 32 bytes, fake", SECRET.encode()]))
+    opened = ahead.open(code)
+    assert opened
+    assert (await redeem(called, code)).status_code == 200
+    async with called.gateway.parts.database.read() as connection:
+        assert await sessions.exists(connection, ahead.session_of(opened))
 
 
 async def test_a_code_is_its_applications_alone(called: Calling) -> None:
