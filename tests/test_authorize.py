@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from signed_in import DAY, NOW, add_session
 
+from gateway import accounts
 from gateway.web.callers import browser_mark
 from gateway.web.id_tokens import id_token_for
 from gateway.web.limits import BUCKETS
@@ -200,6 +201,15 @@ async def test_whom_an_application_expects(called: Calling) -> None:
     assert "location" not in (await called.client.get(kept, headers=PAGE)).headers
     await sign_in(called)  # and once more
     assert returned(await called.client.get(kept, headers=PAGE))["error"] == "login_required"
+
+
+async def test_an_application_knows_a_merged_account_by_its_old_id(called: Calling) -> None:
+    database = called.gateway.parts.database
+    old = await add_session(database)
+    survivor = await sign_in(called)
+    async with database.write() as connection:
+        await accounts.change(connection, old.account_id, merged_into=survivor.account_id)
+    assert "code" in returned(await authorize(called, prompt="none", id_token_hint=await hint_for(called, old)))
 
 
 @pytest.mark.parametrize("hint", ["x", "a.b.c", "x" * 9000, "of another application"])

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway import accounts, apps, pending
-from gateway.accounts import consents
+from gateway.accounts import consents, merges
 from gateway.apps import Ask, Denied, Person
 from gateway.errors import AttemptExpired, CrossSite, InvalidGrant, InvalidTarget, InvalidToken, NotSignedIn
 from gateway.settings import AppSettings
@@ -55,7 +55,7 @@ async def authorize(request: Request) -> Response:
         present = person.session_id if person else ""
         check_target(parts, app, asked)
         ask = apps.read(app, asked.values, parts.settings.providers, parts.now(), present)
-        ask = replace(ask, subject=expected(parts, ask, asked.get("id_token_hint")))
+        ask = replace(ask, subject=await expected(parts, ask, asked.get("id_token_hint")))
     except Denied as denied:
         response = back(parts, uri, state, error=denied.code, error_description=str(denied))
     except InvalidTarget as error:
@@ -65,12 +65,14 @@ async def authorize(request: Request) -> Response:
     return with_cookies(response, cookies)
 
 
-def expected(parts: Parts, ask: Ask, token: str | None) -> str | None:
-    """Whom the application expects, by an ID token that it got (OpenID Connect Core section 3.1.2.1). A hint that says
-    nothing to us is left out where the person can be asked; Denied where not."""
+async def expected(parts: Parts, ask: Ask, token: str | None) -> str | None:
+    """Whom the application expects, by an ID token that it got (OpenID Connect Core section 3.1.2.1), or the account
+    that theirs went into since. A hint that says nothing to us is left out where the person can be asked; Denied where
+    not."""
     hint = parts.id_tokens.read_hint(token) if token else None
     if hint and hint.client_id == ask.client_id:
-        return hint.subject
+        async with parts.database.read() as connection:
+            return str(await merges.resolve(connection, uuid.UUID(hint.subject)))
     if token and "none" in ask.prompt:
         raise Denied("login_required", "the id_token_hint is not an ID token of this application")
     return None
