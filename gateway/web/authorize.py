@@ -1,7 +1,7 @@
 """The authorization endpoint for applications (OAuth 2.1 section 4.1.1, OpenID Connect Core section 3.1.2).
 
 GET /auth/authorize?client_id=…   ──► sound, and somebody is signed in ──► 302 to the application with a code
-                                  ──► a person is needed: the request is kept ──► 302 to
+                                  ──► a person is needed: the request is kept ──► 302 to the only provider, or to
 GET /auth/authorize?resume=…      ──► page with the providers ──► sign-in ──► back here ──► code
                                   ──► page that asks for consent ──► POST ──► code, or access_denied
 POST /auth/authorize              ──► 303 to the same as GET
@@ -89,6 +89,10 @@ async def proceed(parts: Parts, scope: Scope, ask: Ask, app: AppSettings, person
     await parts.limiter.check("kept", client_ip(scope, parts.settings.trusted_proxies), parts.clock())
     async with parts.database.write() as connection:
         token = await pending.keep(connection, parts.sealer, "authorize", asdict(ask), parts.now())
+    offered = apps.allowed(app, parts.settings.providers)
+    only = ask.provider or (offered[0] if len(offered) == 1 else None)
+    if missing == "sign_in" and only:
+        return RedirectResponse(login_path(parts, ask, token, only), 302)
     return RedirectResponse(resume_path(parts, token), 302)
 
 
@@ -204,14 +208,12 @@ def back(parts: Parts, redirect_uri: str, state: str | None, **answer: str) -> R
 
 
 def ask_to_sign_in(parts: Parts, ask: Ask, app: AppSettings, token: str) -> Response:
-    """The page with the providers of the application; straight to one where nothing is left to choose."""
-    query = urlencode(sign_in_query(parts, ask, token))
+    """The page with the providers of the application. Also where there is one alone: who comes back from it and is not
+    signed in, because the browser keeps no session, would be sent round and round."""
     offered = apps.allowed(app, parts.settings.providers)
-    if ask.provider or len(offered) == 1:
-        return RedirectResponse(f"{parts.base}/auth/{ask.provider or offered[0]}/login?{query}", 302)
     view = SignInView(
         buttons=tuple(
-            ProviderButton(each.name, each.label, f"{parts.base}/auth/{each.name}/login?{query}", each.preset)
+            ProviderButton(each.name, each.label, login_path(parts, ask, token, each.name), each.preset)
             for each in (parts.settings.providers[name] for name in offered)
         ),
         target=app.label,
@@ -220,7 +222,8 @@ def ask_to_sign_in(parts: Parts, ask: Ask, app: AppSettings, token: str) -> Resp
     return HTMLResponse(parts.pages.sign_in(view))
 
 
-def sign_in_query(parts: Parts, ask: Ask, token: str) -> dict[str, str]:
+def login_path(parts: Parts, ask: Ask, token: str, provider: str) -> str:
+    """Where a sign-in for this request begins."""
     query = {"redirect_to": resume_path(parts, token)}
     if "login" in ask.prompt or ask.max_age is not None:
         query["prompt"] = "login"
@@ -228,7 +231,7 @@ def sign_in_query(parts: Parts, ask: Ask, token: str) -> dict[str, str]:
         query["prompt"] = "select_account"
     if ask.login_hint and len(ask.login_hint) <= 320:
         query["login_hint"] = ask.login_hint
-    return query
+    return f"{parts.base}/auth/{provider}/login?{urlencode(query)}"
 
 
 def consent_view(parts: Parts, ask: Ask, app: AppSettings, token: str) -> ConsentView:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -219,6 +220,20 @@ def test_providers_of_an_application(town: World) -> None:
     tokens = office.redeem(office.go_through(start, "microsoft")["code"]).json()
     assert claims_of(town, tokens["id_token"], "RS256")["aud"] == "office"
     assert office.answer(provider="google")["error"] == "invalid_request"
+
+
+def test_a_browser_that_keeps_no_session_is_not_sent_round_and_round(town: World) -> None:
+    """Straight to the only provider once, and then a page."""
+    office = Shop(town, "office", "https://office.example.com/callback")
+    start = office.authorize()
+    assert start.headers["location"].startswith("/auth/microsoft/login?")
+    provider = office.follow(start).headers["location"]
+    back = httpx2.get(provider, timeout=20, trust_env=False, verify=False).headers["location"]
+    resume = office.browser.get(back).headers["location"]
+    office.browser.cookies.clear()
+    page = office.browser.get(resume)
+    assert page.status_code == 200
+    assert links(page.text, "/auth/microsoft/login")
 
 
 def test_prompt_and_max_age(town: World, clock: Clock) -> None:
