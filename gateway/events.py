@@ -48,6 +48,8 @@ EventName = Literal[
 ]
 NAMES: tuple[str, ...] = get_args(EventName)
 
+RECORD = insert(schema.events)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -87,7 +89,7 @@ async def record(connection: AsyncConnection, event: Event, origin: Origin, now:
         "request_id": origin.request_id,
         "detail": dict(event.detail),
     }
-    await connection.execute(insert(schema.events), row)
+    await connection.execute(RECORD, row)
     log.info(
         event.name,
         extra={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from admitted import ORIGIN, asked, desk_of, identity, rows, sign_in
 from signed_in import NOW, add_account, add_session
 from sqlalchemy import select
 
@@ -10,8 +11,10 @@ from gateway.accounts import Policy
 from gateway.db import Database
 from gateway.events import Origin
 from gateway.flows.admit import Desk, Newcomer, Terms
+from gateway.flows.join import join
+from gateway.flows.own import ask_for_deletion
 from gateway.identity import Identity
-from gateway.schema import events
+from gateway.schema import accounts, events
 from gateway.sealing import Sealer
 
 TERMS = Terms(Policy("closed"), 1000)
@@ -29,3 +32,17 @@ async def test_a_sign_in_ends_what_an_account_has_too_much_of_and_says_so(databa
     await database.close()
     assert rows == {held[0].id: "too_many", held[-1].id: "replaced"}
     assert set(admission.ended) == rows.keys()
+
+
+async def test_a_proof_that_brings_an_account_back_and_an_identity_to_it_says_each_once(database_url: str) -> None:
+    database = Database(database_url)
+    desk = desk_of(database)
+    known, new = identity("1", "ada@example.com"), identity("2", "ada@example.com", provider="microsoft")
+    session = await sign_in(desk, known)
+    token = await asked(desk, new)
+    await ask_for_deletion(database, session.account_id, ORIGIN, NOW)
+    assert (await join(desk, token, Newcomer(known), ORIGIN, NOW)).session
+    names = [row.name for row in await rows(database, events)]
+    (account,) = await rows(database, accounts)
+    await database.close()
+    assert (names.count("deletion_cancelled"), names.count("identity_linked"), account.delete_at) == (1, 1, None)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
+    Text,
     Uuid,
     and_,
     bindparam,
@@ -39,6 +40,31 @@ FIND = (
     .where(schema.identities.c.issuer == bindparam("issuer"), schema.identities.c.subject == bindparam("subject"))
 )
 FIND_AND_HOLD = FIND.with_for_update(key_share=True, of=schema.accounts)
+HOLD = select(schema.accounts).where(schema.accounts.c.id == bindparam("account_id")).with_for_update(key_share=True)
+MAKE_ACCOUNT, MAKE_IDENTITY = insert(schema.accounts), insert(schema.identities)
+HOLDERS = (
+    select(
+        schema.accounts.c.id,
+        schema.accounts.c.disabled_at,
+        func.max(case((schema.identities.c.email_authority, 1), else_=0)).label("authority"),
+    )
+    .join_from(schema.identities, schema.accounts)
+    .where(
+        schema.identities.c.email_key == bindparam("key"),
+        schema.identities.c.email_verified,
+        schema.accounts.c.merged_into.is_(None),
+    )
+    .group_by(schema.accounts.c.id, schema.accounts.c.created_at, schema.accounts.c.disabled_at)
+    .order_by(schema.accounts.c.created_at, schema.accounts.c.id)
+)
+# What a provider says of an identity that is this account's still; and again, with the address as it was.
+TELL = update(schema.identities).where(
+    schema.identities.c.id == bindparam("which"), schema.identities.c.account_id == bindparam("of_account")
+)
+TELL_AGAIN = TELL.where(
+    schema.identities.c.email.is_not_distinct_from(bindparam("known_email", type_=Text)),
+    schema.identities.c.email_verified == bindparam("known_verified"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +135,15 @@ async def create(connection: AsyncConnection, identity: Identity, now: int) -> t
     """A new account with this identity. IntegrityError when somebody else linked the identity first."""
     account = Account(uuid.uuid4(), identity.email, identity.email_verified, identity.name, identity.picture, now)
     values = {field: getattr(account, field) for field in Account.__slots__}
-    await connection.execute(insert(schema.accounts).values(**values))
+    await connection.execute(MAKE_ACCOUNT, values)
     return account, await add_identity(connection, account.id, identity, now)
 
 
 async def add_identity(connection: AsyncConnection, account_id: uuid.UUID, identity: Identity, now: int) -> uuid.UUID:
     """Link an identity nobody has; its id. IntegrityError when somebody else linked it first."""
     identity_id = uuid.uuid4()
-    await connection.execute(
-        insert(schema.identities).values(
-            id=identity_id,
-            account_id=account_id,
-            issuer=identity.issuer,
-            subject=identity.subject,
-            linked_at=now,
-            **told(identity, now),
-        )
-    )
+    key = {"id": identity_id, "account_id": account_id, "issuer": identity.issuer, "subject": identity.subject}
+    await connection.execute(MAKE_IDENTITY, {**key, "linked_at": now, **told(identity, now)})
     return identity_id
 
 
@@ -146,19 +164,8 @@ async def holders(connection: AsyncConnection, address: str) -> list[Holder]:
 
     An address that nobody verified leads to nobody, so whoever only claimed it holds nothing.
     """
-    mine, theirs = schema.accounts.c, schema.identities.c
-    query = (
-        select(mine.id, mine.disabled_at, func.max(case((theirs.email_authority, 1), else_=0)).label("authority"))
-        .join_from(schema.identities, schema.accounts)
-        .where(
-            theirs.email_key == email_key(address),
-            theirs.email_verified,
-            mine.merged_into.is_(None),
-        )
-        .group_by(mine.id, mine.created_at, mine.disabled_at)
-        .order_by(mine.created_at, mine.id)
-    )
-    return [Holder(row.id, bool(row.authority), row.disabled_at is not None) for row in await connection.execute(query)]
+    rows = await connection.execute(HOLDERS, {"key": email_key(address)})
+    return [Holder(row.id, bool(row.authority), row.disabled_at is not None) for row in rows]
 
 
 async def change(connection: AsyncConnection, account_id: uuid.UUID, **values: Any) -> None:
@@ -174,17 +181,16 @@ async def refresh_identity(
 
     Overtaken when the identity is not this account's any more.
     """
-    mine, values = schema.identities.c, told(identity, now)
-    still = update(schema.identities).where(mine.id == identity_id, mine.account_id == account_id).values(**values)
-    as_before = mine.email.is_not_distinct_from(identity.email), mine.email_verified == identity.email_verified
-    if (await connection.execute(still.where(*as_before))).rowcount == 1:
+    given = {"which": identity_id, "of_account": account_id, **told(identity, now)}
+    known = {"known_email": identity.email, "known_verified": identity.email_verified}
+    if (await connection.execute(TELL_AGAIN, given | known)).rowcount == 1:
         return False
-    if (await connection.execute(still)).rowcount != 1:
+    if (await connection.execute(TELL, given)).rowcount != 1:
         raise Overtaken("the identity was unlinked, or went to another account")
     return True
 
 
-def told(identity: Identity, now: int) -> Mapping[str, Any]:
+def told(identity: Identity, now: int) -> dict[str, Any]:
     return {
         "provider": identity.provider,
         "email": identity.email,
@@ -215,8 +221,7 @@ def to_profile(rows: Sequence[Sequence[Any]]) -> tuple[Account, tuple[LinkedIden
 
 async def hold(connection: AsyncConnection, account_id: uuid.UUID) -> Account | None:
     """The account, held until the transaction ends: no sign-in comes between."""
-    query = select(schema.accounts).where(schema.accounts.c.id == account_id).with_for_update(key_share=True)
-    row = (await connection.execute(query)).one_or_none()
+    row = (await connection.execute(HOLD, {"account_id": account_id})).one_or_none()
     return to_account(row) if row else None
 
 

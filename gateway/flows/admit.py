@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
 from gateway.accounts import (
+    Account,
     AskToJoin,
     Create,
     Holder,
@@ -112,7 +113,8 @@ class Desk:
 
 async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, origin: Origin, now: int) -> Admission:
     identity = newcomer.identity
-    match await verdict_on(connection, desk.terms.policy, newcomer, origin, now):
+    found = await accounts.find(connection, identity)
+    match await verdict_on(connection, desk.terms.policy, newcomer, found, origin, now):
         case Refuse(error, account_id):
             refused = Event("sign_in_refused", account_id, None, identity.provider, {"reason": error.code})
             await events.record(connection, refused, origin, now)
@@ -120,10 +122,11 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
         case AskToJoin() as asked:
             return Admission(question=await ask(connection, desk, newcomer, asked, origin, now))
         case SignIn(account_id, identity_id):
-            await welcome_back(connection, account_id, identity_id, newcomer, origin, now)
+            if found:  # who was invited has come a moment ago
+                await welcome_back(connection, found[0], identity_id, newcomer, origin, now)
         case Join(account_id):
-            await hold_holder(connection, account_id, identity)
-            identity_id = await link(connection, account_id, newcomer, origin, now, {"by": "verified address"})
+            account = await hold_holder(connection, account_id, identity)
+            identity_id = await link(connection, account, newcomer, origin, now, {"by": "verified address"})
         case Create():
             account, identity_id = await accounts.create(connection, identity, now)
             account_id = account.id
@@ -132,11 +135,16 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
 
 
 async def verdict_on(
-    connection: AsyncConnection, policy: Policy, newcomer: Newcomer, origin: Origin, now: int
+    connection: AsyncConnection,
+    policy: Policy,
+    newcomer: Newcomer,
+    found: tuple[Account, uuid.UUID] | None,
+    origin: Origin,
+    now: int,
 ) -> Verdict:
-    """The decision, with what it needs to know read. An invitation is spent where it makes an account."""
+    """The decision about an identity that was `found` at an account or not, with what else it needs to know read. An
+    invitation is spent where it makes an account."""
     identity = newcomer.identity
-    found = await accounts.find(connection, identity)
     known = Known(found[0].id, found[1], found[0].disabled_at is not None) if found else None
     holders = [] if known else await holders_of(connection, identity)
     token = newcomer.invitation if known is None else None
@@ -197,17 +205,18 @@ async def ask(
     return await pending.keep(connection, desk.sealer, "join", proof, now)
 
 
-async def hold_holder(connection: AsyncConnection, account_id: uuid.UUID, identity: Identity) -> None:
-    """Hold the one account that the identity's address leads to. Overtaken when it leads elsewhere by now."""
-    await accounts.hold(connection, account_id)
+async def hold_holder(connection: AsyncConnection, account_id: uuid.UUID, identity: Identity) -> Account:
+    """The one account that the identity's address leads to, held. Overtaken when it leads elsewhere by now."""
+    account = await accounts.hold(connection, account_id)
     holders = await accounts.holders(connection, identity.email or "")
-    if [holder.account_id for holder in holders if not holder.disabled] != [account_id]:
+    if account is None or [holder.account_id for holder in holders if not holder.disabled] != [account_id]:
         raise Overtaken("the account with this address was disabled, merged or deleted, or is not the only one")
+    return account
 
 
 async def link(
     connection: AsyncConnection,
-    account_id: uuid.UUID,
+    account: Account,
     newcomer: Newcomer,
     origin: Origin,
     now: int,
@@ -215,18 +224,18 @@ async def link(
 ) -> uuid.UUID:
     """Give an account that the caller holds one more identity; IntegrityError when somebody else linked it first."""
     identity = newcomer.identity
-    identity_id = await accounts.add_identity(connection, account_id, identity, now)
-    await cancel_deletion(connection, account_id, identity.provider, origin, now)
-    event = Event("identity_linked", account_id, None, identity.provider, {"identity": str(identity_id), **detail})
+    identity_id = await accounts.add_identity(connection, account.id, identity, now)
+    await cancel_deletion(connection, account, identity.provider, origin, now)
+    event = Event("identity_linked", account.id, None, identity.provider, {"identity": str(identity_id), **detail})
     await events.record(connection, event, origin, now)
-    await sessions.hold(connection, [account_id], now, beside=newcomer.replaces)
-    await retell(connection, account_id, now)
+    await sessions.hold(connection, [account.id], now, beside=newcomer.replaces)
+    await retell(connection, account.id, now)
     return identity_id
 
 
 async def welcome_back(
     connection: AsyncConnection,
-    account_id: uuid.UUID,
+    account: Account,
     identity_id: uuid.UUID,
     newcomer: Newcomer,
     origin: Origin,
@@ -234,11 +243,11 @@ async def welcome_back(
 ) -> None:
     """What follows from a known identity's being there again, at an account that the caller holds."""
     identity = newcomer.identity
-    changed = await accounts.refresh_identity(connection, account_id, identity_id, identity, now)
-    await cancel_deletion(connection, account_id, identity.provider, origin, now)
+    changed = await accounts.refresh_identity(connection, account.id, identity_id, identity, now)
+    await cancel_deletion(connection, account, identity.provider, origin, now)
     if changed:
-        await sessions.hold(connection, [account_id], now, beside=newcomer.replaces)
-        await retell(connection, account_id, now)
+        await sessions.hold(connection, [account.id], now, beside=newcomer.replaces)
+        await retell(connection, account.id, now)
 
 
 async def keep_tokens(
@@ -249,13 +258,12 @@ async def keep_tokens(
 
 
 async def cancel_deletion(
-    connection: AsyncConnection, account_id: uuid.UUID, provider: str, origin: Origin, now: int
+    connection: AsyncConnection, account: Account, provider: str, origin: Origin, now: int
 ) -> None:
-    """Signing in takes back the wish to be deleted."""
-    account = await accounts.hold(connection, account_id)
-    if account and account.delete_at:
-        await accounts.change(connection, account_id, delete_at=None)
-        await events.record(connection, Event("deletion_cancelled", account_id, None, provider), origin, now)
+    """Signing in takes back the wish to be deleted. The caller holds the account."""
+    if account.delete_at:
+        await accounts.change(connection, account.id, delete_at=None)
+        await events.record(connection, Event("deletion_cancelled", account.id, None, provider), origin, now)
 
 
 async def open_session(

@@ -6,25 +6,42 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, sessions
-from gateway.accounts import grants
+from gateway.schema import accounts as accounts_table
+from gateway.schema import grants as grants_table
+from gateway.schema import identities as identities_table
+
+FACTS = (
+    select(
+        accounts_table.c.email,
+        accounts_table.c.email_verified,
+        accounts_table.c.name,
+        accounts_table.c.picture,
+        case((identities_table.c.email_verified, identities_table.c.email)),
+        grants_table.c.role,
+    )
+    .outerjoin_from(accounts_table, identities_table, identities_table.c.account_id == accounts_table.c.id)
+    .outerjoin(grants_table, grants_table.c.account_id == accounts_table.c.id)
+    .where(accounts_table.c.id == bindparam("account_id"))
+)
 
 
 async def facts_of(connection: AsyncConnection, account_id: uuid.UUID) -> Mapping[str, Any]:
     """What is true of the account: its own address and name, every verified address, the roles granted to it."""
-    found = await accounts.profile(connection, account_id)
-    if found is None:
+    rows = (await connection.execute(FACTS, {"account_id": account_id})).all()
+    if not rows:
         raise LookupError("the account is not there")
-    account, identities = found
+    email, email_verified, name, picture, _, _ = rows[0]
     return {
-        "email": account.email,
-        "email_verified": account.email_verified,
-        "name": account.name,
-        "picture": account.picture,
-        "verified": sorted({each.email for each in identities if each.email and each.email_verified}),
-        "granted": list(await grants.granted(connection, account_id)),
+        "email": email,
+        "email_verified": email_verified,
+        "name": name,
+        "picture": picture,
+        "verified": sorted({row[4] for row in rows if row[4]}),
+        "granted": sorted({row[5] for row in rows if row[5]}),
     }
 
 

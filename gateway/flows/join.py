@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, pending
-from gateway.accounts import LinkedIdentity, merges
+from gateway.accounts import Account, LinkedIdentity, merges
 from gateway.errors import AttemptExpired, IdentityTaken, JoinMismatch
 from gateway.events import Origin
 from gateway.identity import Identity
@@ -54,22 +54,23 @@ async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: in
         if found is None or found[0].id not in await candidates(connection, proof) or found[0].disabled_at:
             raise JoinMismatch("another account than those with this address")
         account, identity_id = found
-        await admission.welcome_back(connection, account.id, identity_id, proven, origin, now)
-        await settle(connection, desk, account.id, admission.waiting(proof, proven.replaces), origin, now)
+        await admission.welcome_back(connection, account, identity_id, proven, origin, now)
+        welcomed = replace(account, delete_at=None)
+        await settle(connection, desk, welcomed, admission.waiting(proof, proven.replaces), origin, now)
         return await admission.open_session(connection, desk, proven, account.id, identity_id, origin, now)
 
     return await desk.undisturbed(work)
 
 
 async def settle(
-    connection: AsyncConnection, desk: Desk, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
+    connection: AsyncConnection, desk: Desk, account: Account, newcomer: Newcomer, origin: Origin, now: int
 ) -> None:
     """Link the identity, unless it came to this account in the meantime. IdentityTaken when to another."""
     taken = await accounts.find(connection, newcomer.identity, hold=False)
     if taken is None:
-        identity_id = await admission.link(connection, account_id, newcomer, origin, now, {"by": "question"})
+        identity_id = await admission.link(connection, account, newcomer, origin, now, {"by": "question"})
         await admission.keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
-    elif taken[0].id != account_id:
+    elif taken[0].id != account.id:
         raise IdentityTaken("linked elsewhere while the question was open")
 
 

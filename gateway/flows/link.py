@@ -40,12 +40,12 @@ async def link(
         mine = await asking(connection, session_id, now)
         found = await accounts.find(connection, identity, hold=False)
         if found is None:
-            new = await admission.link(connection, mine.id, Newcomer(identity), origin, now, {"by": "owner"})
+            new = await admission.link(connection, mine, Newcomer(identity), origin, now, {"by": "owner"})
             await admission.keep_tokens(connection, desk, new, tokens, now)
             return Linked()
         theirs, identity_id = found
         if theirs.id == mine.id:
-            await admission.welcome_back(connection, mine.id, identity_id, Newcomer(identity), origin, now)
+            await admission.welcome_back(connection, mine, identity_id, Newcomer(identity), origin, now)
             await admission.keep_tokens(connection, desk, identity_id, tokens, now)
             return Linked()
         if theirs.disabled_at:
