@@ -77,7 +77,12 @@ class Event:
 
 async def record(connection: AsyncConnection, event: Event, origin: Origin, now: int) -> None:
     """Write the event in the caller's transaction, and say it in the log."""
-    row = {
+    await connection.execute(RECORD, row_of(event, origin, now))
+    say(event, origin)
+
+
+def row_of(event: Event, origin: Origin, now: int) -> dict[str, Any]:
+    return {
         "id": uuid.uuid4(),
         "at": now,
         "name": event.name,
@@ -89,13 +94,17 @@ async def record(connection: AsyncConnection, event: Event, origin: Origin, now:
         "request_id": origin.request_id,
         "detail": dict(event.detail),
     }
-    await connection.execute(RECORD, row)
+
+
+def say(event: Event, origin: Origin) -> None:
+    """An event that was written, in the log."""
+    session_id = event.session_id or origin.session_id
     log.info(
         event.name,
         extra={
             "fields": {
                 "account": str(event.account_id) if event.account_id else None,
-                "session": str(row["session_id"]) if row["session_id"] else None,
+                "session": str(session_id) if session_id else None,
                 "provider": event.provider,
                 "ip": origin.ip,
                 **event.detail,

@@ -170,7 +170,9 @@ class Site(World):
             given |= {"client_id": "gateway", "provider": "google", "facts": {}, "scope": "openid"}
             given |= {"expires_at": now + 86_400, "user_agent": "Mozilla/5.0", "ip": "192.0.2.1"}
             async with database.write() as connection:
-                made = [await sessions.create(connection, **given) for _ in range(count)]
+                made = [sessions.new(**given) for _ in range(count)]
+                for session in made:
+                    await sessions.add(connection, session)
         finally:
             await database.close()
         return [self.gateway.app.parts.refresh.encode(session.id, session.current) for session in made]

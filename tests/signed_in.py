@@ -55,8 +55,10 @@ async def add_session(db: Database, account_id: uuid.UUID | None = None, **given
         "scope": "openid email",
         "now": NOW,
     }
+    session = sessions.new(**values | given)
     async with db.write() as connection:
-        return await sessions.create(connection, **values | given)
+        await sessions.add(connection, session)
+    return session
 
 
 async def row_of(db: Database, session_id: uuid.UUID) -> Any:

@@ -32,6 +32,7 @@ from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
 from gateway.identity import Identity, ProviderTokens
 from gateway.sealing import Sealer
+from gateway.sessions import Opening
 from gateway.tokens.codes import Codes
 from gateway.tokens.refresh import GATEWAY
 
@@ -278,10 +279,8 @@ async def open_session(
     identity = newcomer.identity
     await keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
     grant = newcomer.grant or Grant(GATEWAY, SCOPE, desk.terms.max_ttl)
-    ended = await make_room(connection, account_id, newcomer, origin, now)
     session_id = uuid.uuid4()
-    session = await sessions.create(
-        connection,
+    session = sessions.new(
         account_id=account_id,
         identity_id=identity_id,
         provider=identity.provider,
@@ -302,26 +301,23 @@ async def open_session(
         id_token=desk.sealer.seal("id-token", newcomer.id_token.encode()) if newcomer.id_token else None,
         now=now,
     )
-    if newcomer.replaces:
-        await sessions.adopt(connection, newcomer.replaces, session)
     name: events.EventName = "app_signed_in" if newcomer.grant else "signed_in"
     detail = {"client": grant.client_id} if newcomer.grant else {}
-    await events.record(connection, Event(name, account_id, session.id, identity.provider, detail), origin, now)
+    event = Event(name, account_id, session.id, identity.provider, detail)
+    ended = await place(connection, Opening(session, event, origin, now), newcomer)
     return Admission(session=session, ended=[one.id for one in ended])
 
 
-async def make_room(
-    connection: AsyncConnection, account_id: uuid.UUID, newcomer: Newcomer, origin: Origin, now: int
-) -> list[sessions.Session]:
+async def place(connection: AsyncConnection, opening: Opening, newcomer: Newcomer) -> list[sessions.Session]:
     """A browser that signs in anew has a new session, and the one it had does not live on beside it; nor does an
     account have more than `sessions.MOST`, and as many grants to one application. What ended."""
     if newcomer.grant:
-        ended = await sessions.make_room_for_grant(connection, account_id, newcomer.grant.client_id, now)
+        ended = await sessions.open_grant(connection, opening, opening.now)
     else:
-        ended = await sessions.make_room(connection, account_id, replaces=newcomer.replaces, now=now)
+        ended = await sessions.open_own(connection, opening, newcomer.replaces)
     for one in ended:
         event = Event("session_ended", one.account_id, one.id, one.provider, {"reason": one.end_reason})
-        await events.record(connection, event, origin, now)
+        await events.record(connection, event, opening.origin, opening.now)
     return ended
 
 

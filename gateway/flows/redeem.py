@@ -17,7 +17,7 @@ from gateway import accounts, events, sessions
 from gateway.db import Database
 from gateway.errors import InvalidGrant
 from gateway.events import Event, Origin
-from gateway.sessions import Session
+from gateway.sessions import Opening, Session
 from gateway.sessions.ended import EndedSessions
 from gateway.settings import AppSettings
 from gateway.tokens.codes import Code, Codes
@@ -63,15 +63,16 @@ class Redemption:
     async def _redeem(
         self, connection: AsyncConnection, code: Code, app: AppSettings, origin: Origin, now: int
     ) -> Redeemed:
-        session_id = self.codes.session_of(code)
-        account = await accounts.hold(connection, uuid.UUID(code.account_id))
-        if await sessions.exists(connection, session_id):
+        session_id, account_id = self.codes.session_of(code), uuid.UUID(code.account_id)
+        account = await accounts.hold(connection, account_id)
+        parent, grant = await sessions.hold_and_find(
+            connection, account_id, uuid.UUID(code.session_id), session_id, now
+        )
+        if grant:
             return await self._reused(connection, session_id, code, origin, now)
         if account is None or account.disabled_at or account.merged_into:
             raise InvalidGrant("the account is not there any more")
-        await sessions.hold(connection, [account.id], now)
-        parent = await sessions.get(connection, uuid.UUID(code.session_id), now)
-        if parent is None or parent.account_id != account.id:
+        if parent is None:
             raise InvalidGrant("the browser session has ended")
         if app.providers and parent.provider not in app.providers:
             raise InvalidGrant("the app does not take this provider")
@@ -90,12 +91,8 @@ class Redemption:
     async def _grant(
         self, connection: AsyncConnection, session_id: uuid.UUID, parent: Session, code: Code, origin: Origin, now: int
     ) -> Redeemed:
-        dead = now - self.lives.access_ttl - MARGIN
-        await sessions.clear_spent_grants(connection, parent.id, code.client_id, dead)
-        room = await sessions.make_room_for_grant(connection, parent.account_id, code.client_id, now)
         offline = "offline_access" in code.scope.split(" ")
-        grant = await sessions.create(
-            connection,
+        grant = sessions.new(
             account_id=parent.account_id,
             identity_id=parent.identity_id,
             client_id=code.client_id,
@@ -111,8 +108,9 @@ class Redemption:
             now=now,
         )
         granted = Event("app_signed_in", grant.account_id, grant.id, grant.provider, about(code))
-        await events.record(connection, granted, origin, now)
-        return Redeemed(grant, [one.id for one in room])
+        dead = now - self.lives.access_ttl - MARGIN
+        ended = await sessions.open_grant(connection, Opening(grant, granted, origin, now), dead)
+        return Redeemed(grant, [one.id for one in ended])
 
     def _facts(self, parent: Session, code: Code) -> dict[str, Any]:
         """What role rules look at, and under which name the application knows the browser's session."""

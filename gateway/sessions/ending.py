@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway import logouts
 from gateway.schema import sessions
 
-from .rows import ACCOUNT, AT, FIELDS, GOING_ON, LAST_USED_FIRST, MOST, PARENT, REPLACED, WHICH, Session, read
+from .rows import ACCOUNT, AT, CLIENT, FIELDS, GOING_ON, LAST_USED_FIRST, MOST, PARENT, REPLACED, WHICH, Session, read
 
 OWN = "gateway"  # client_id of a browser's session; any other is an application's grant
 NO_SESSION = UUID(int=0)
@@ -56,8 +56,7 @@ def ending(which: ColumnElement[bool], reason: ColumnElement[str] | None = None)
 
 
 def making_room() -> Update:
-    foreign_grant = (sessions.c.parent_id == WHICH) & (sessions.c.account_id != ACCOUNT)
-    is_replaced = (sessions.c.id == WHICH) | foreign_grant
+    is_replaced = (sessions.c.id == WHICH) | FOREIGN_GRANTS
     others = (sessions.c.account_id == ACCOUNT) & (sessions.c.client_id == OWN) & ~is_replaced
     leaving = select(sessions.c.id).where(is_replaced).union_all(select(surplus(others).subquery().c.id))
     return ending(sessions.c.id.in_(leaving), case((is_replaced, REPLACED), else_=TOO_MANY))
@@ -68,6 +67,8 @@ def surplus(which: ColumnElement[bool]) -> Select[tuple[UUID]]:
     return select(sessions.c.id).where(which, *GOING_ON).order_by(*LAST_USED_FIRST).offset(MOST - 1)
 
 
+FOREIGN_GRANTS = (sessions.c.parent_id == WHICH) & (sessions.c.account_id != ACCOUNT)
+
 END = ending(with_grants(sessions.c.id == WHICH))
 END_OF_ACCOUNT = ending(with_grants((sessions.c.id == WHICH) & (sessions.c.account_id == ACCOUNT)))
 END_OTHERS = ending(
@@ -77,9 +78,9 @@ END_ALL = ending(sessions.c.account_id == ACCOUNT)
 END_FOR_IDENTITY = ending(with_grants(sessions.c.identity_id == WHICH))
 END_GRANTS = ending(sessions.c.parent_id == PARENT)
 MAKE_ROOM = making_room()
-MAKE_ROOM_FOR_GRANT = ending(
-    sessions.c.id.in_(surplus((sessions.c.account_id == ACCOUNT) & (sessions.c.client_id != OWN)))
-)
+END_FOREIGN_GRANTS = ending(FOREIGN_GRANTS)
+GRANTS = (sessions.c.account_id == ACCOUNT) & (sessions.c.client_id == CLIENT)
+MAKE_ROOM_FOR_GRANT = ending(sessions.c.id.in_(surplus(GRANTS)))
 
 
 async def end(
@@ -104,16 +105,29 @@ async def make_room(connection: AsyncConnection, account_id: UUID, *, replaces: 
     """End what a new session of the account does not leave room for; those that ended, each with its `end_reason`.
 
     "replaced": the session that the browser had, whosever it was, with its grants if it was somebody else's.
-    "too_many": those used least lately, so that with the new one there are MOST, grants apart. One statement, for the
-    order of the locks.
+    "too_many": those used least lately, so that with the new one there are MOST, grants apart. One statement where the
+    replaced one was the account's own, for the order of the locks.
     """
     given = {"of_account": account_id, "which": replaces or NO_SESSION, "at": now}
-    return await carry_out(connection, MAKE_ROOM, given)
+    ended = await carry_out(connection, MAKE_ROOM, given)
+    return ended + await end_late_grants(connection, account_id, ended, replaces, now)
 
 
-async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, now: int) -> list[Session]:
-    """End the grants used least lately, so that with a new one the account has MOST; those that ended."""
-    given = {"of_account": account_id, "reason": TOO_MANY, "at": now}
+async def end_late_grants(
+    connection: AsyncConnection, account_id: UUID, ended: Iterable[Session], replaces: UUID | None, now: int
+) -> list[Session]:
+    """Where somebody else's session was replaced: the grants of it that were being made when the statement that ended
+    it began, which therefore could not see them and only waited for them."""
+    if all(one.id != replaces or one.account_id == account_id for one in ended):
+        return []
+    given = {"of_account": account_id, "which": replaces, "reason": REPLACED, "at": now}
+    return await carry_out(connection, END_FOREIGN_GRANTS, given)
+
+
+async def make_room_for_grant(connection: AsyncConnection, account_id: UUID, client_id: str, now: int) -> list[Session]:
+    """End the application's grants used least lately, so that with a new one it has MOST of the account; those that
+    ended. Other applications' are left alone."""
+    given = {"of_account": account_id, "of_client": client_id, "reason": TOO_MANY, "at": now}
     return await carry_out(connection, MAKE_ROOM_FOR_GRANT, given)
 
 
@@ -147,7 +161,9 @@ async def forget(connection: AsyncConnection, account_id: UUID, *, reason: str, 
     return ended
 
 
-async def carry_out(connection: AsyncConnection, ending: Update, given: Mapping[str, Any]) -> list[Session]:
+async def carry_out(
+    connection: AsyncConnection, ending: Update | Select[Any], given: Mapping[str, Any]
+) -> list[Session]:
     """The sessions that ended by it; their applications will be told."""
     ended = [read(row) for row in await connection.execute(ending, given)]
     await tell(connection, [one for one in ended if one.end_reason not in UNTOLD], given["at"])

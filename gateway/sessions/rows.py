@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, Uuid, bindparam, delete, insert, or_, select, update
+from sqlalchemy import BigInteger, Text, Uuid, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.schema import sessions
@@ -64,19 +64,22 @@ LAST_USED_FIRST = (sessions.c.last_used_at.desc(), sessions.c.created_at.desc(),
 
 MAKE = insert(sessions)
 GET = select(*FIELDS).where(sessions.c.id == WHICH, *GOING_ON)
-THERE = select(sessions.c.id).where(sessions.c.id == WHICH)
-REPLACED_ONE = THERE.where(sessions.c.account_id == ACCOUNT, sessions.c.end_reason == REPLACED)
+REPLACED_ONE = select(sessions.c.id).where(
+    sessions.c.id == WHICH, sessions.c.account_id == ACCOUNT, sessions.c.end_reason == REPLACED
+)
 ADOPT = (
     update(sessions)
     .where(sessions.c.parent_id == PARENT, sessions.c.account_id == ACCOUNT)
     .values(parent_id=bindparam("successor"))
 )
-CLEAR = delete(sessions).where(
+# Grants of a parent to an application that nobody can renew, and whose last access token has died.
+SPENT = and_(
     sessions.c.parent_id == PARENT,
     sessions.c.client_id == CLIENT,
     sessions.c.last_used_at < BEFORE,
     ~sessions.c.scope.contains("offline_access"),
 )
+CLEAR = delete(sessions).where(SPENT)
 HOLD = (
     select(sessions.c.id)
     .where(
@@ -86,6 +89,14 @@ HOLD = (
     .order_by(sessions.c.id)
     .with_for_update()
 )
+HELD = (
+    select(*FIELDS)
+    .where(or_(and_(sessions.c.account_id == ACCOUNT, *GOING_ON), sessions.c.id == WHICH))
+    .order_by(sessions.c.id)
+    .with_for_update()
+    .cte("held")
+)
+HOLD_AND_FIND = select(HELD).where(HELD.c.id.in_([bindparam("living", type_=Uuid), WHICH]))
 LIST = (
     select(*FIELDS)
     .where(sessions.c.account_id == ACCOUNT, *GOING_ON, sessions.c.last_used_at > bindparam("used_after"))
@@ -100,8 +111,7 @@ def read(row: Sequence[Any]) -> Session:
     return Session(**dict(zip(NAMES, row, strict=True)))
 
 
-async def create(
-    connection: AsyncConnection,
+def new(
     *,
     account_id: UUID,
     identity_id: UUID | None,
@@ -119,8 +129,8 @@ async def create(
     parent_id: UUID | None = None,
     now: int,
 ) -> Session:
-    """A new session whose first refresh token has number 0. `facts`: what role rules look at, as JSON values."""
-    session = Session(
+    """A session that begins. `facts`: what role rules look at, as JSON values."""
+    return Session(
         id=session_id or uuid.uuid4(),
         account_id=account_id,
         identity_id=identity_id,
@@ -141,21 +151,22 @@ async def create(
         end_reason=None,
         parent_id=parent_id,
     )
-    counters = {"parent": -1, "rotated_at": now, "outcome": int(Verdict.UNKNOWN)}
-    values = {name: getattr(session, name) for name in Session.__dataclass_fields__}
-    await connection.execute(MAKE, values | counters)
-    return session
+
+
+def row_of(session: Session) -> dict[str, Any]:
+    """The row of a new session, whose first refresh token has number 0."""
+    counters = {"parent": -1, "rotated_at": session.created_at, "outcome": int(Verdict.UNKNOWN)}
+    return {name: getattr(session, name) for name in NAMES} | counters
+
+
+async def add(connection: AsyncConnection, session: Session) -> None:
+    await connection.execute(MAKE, row_of(session))
 
 
 async def get(connection: AsyncConnection, session_id: UUID, now: int) -> Session | None:
     """The session, unless it has ended or expired."""
     row = (await connection.execute(GET, {"which": session_id, "at": now})).one_or_none()
     return None if row is None else read(row)
-
-
-async def exists(connection: AsyncConnection, session_id: UUID) -> bool:
-    """Whether there is such a session, also an ended one."""
-    return (await connection.execute(THERE, {"which": session_id})).first() is not None
 
 
 async def adopt(connection: AsyncConnection, parent: UUID, successor: Session) -> None:
@@ -184,6 +195,15 @@ async def hold(
     in another order would wait for each other.
     """
     await connection.execute(HOLD, {"of_accounts": list(account_ids), "which": beside, "at": now})
+
+
+async def hold_and_find(
+    connection: AsyncConnection, account_id: UUID, living: UUID, other: UUID, now: int
+) -> tuple[Session | None, Session | None]:
+    """As `hold`, for one account; of its living sessions the one named, and another that need not live."""
+    given = {"of_account": account_id, "which": other, "living": living, "at": now}
+    found = {row.id: read(row) for row in await connection.execute(HOLD_AND_FIND, given)}
+    return found.get(living), found.get(other)
 
 
 async def list_for(connection: AsyncConnection, account_id: UUID, now: int, *, idle_ttl: int) -> list[Session]:
