@@ -21,7 +21,7 @@ from .processes import Missing, NotStarted
 from .report import Found
 from .scene import Scene
 
-QUICK, FULL = Plan(rounds=1, seconds=0.6, warm_up=0.2), Plan(rounds=3, seconds=1.2)
+QUICK, FULL = Plan(rounds=1, seconds=0.4, warm_up=0.15), Plan(rounds=3, seconds=1.2)
 QUICK_LIMIT, FULL_LIMIT, GROWTH_LIMIT = 60, 600, 2400  # seconds for everything
 TIDYING = 8  # of these, for ending what was started
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"

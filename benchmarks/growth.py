@@ -34,8 +34,8 @@ HEADINGS = (
     "large, ratio",
     "large/small",
     "mark",
-    "small, p99",
-    "large, p99",
+    "small, p99 ms",
+    "large, p99 ms",
 )
 KINDS = ("postgresql", "sqlite")
 
@@ -51,7 +51,7 @@ class Growth:
     seconds: float
 
 
-FULL = Growth(Plan(rounds=3, seconds=1.2), Size(1_000, 100_000), Size(1_000_000, 1_000_000), 1_000_000, 600)
+FULL = Growth(Plan(rounds=3, seconds=1.2), Size(1_000, 100_000), Size(1_000_000, 1_000_000), 1_000_000, 1000)
 QUICK = Growth(Plan(rounds=1, seconds=0.3, warm_up=0.1), Size(100, 1_000), Size(10_000, 10_000), 2_000, 3)
 
 
@@ -152,4 +152,4 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def line(texts: Sequence[str]) -> str:
     first, *others = texts
-    return f"{first:<39}" + "".join(f"{text:>13}" for text in others)
+    return f"{first:<39}" + "".join(f"{text:>15}" for text in others)

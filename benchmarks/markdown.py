@@ -41,7 +41,7 @@ def of_growth(found: Mapping[str, Any]) -> str:
     tables: Mapping[str, Any] = found["sizes"]
     sizes = (f"{name} {one['sessions']:,} sessions, {one['accounts']:,} accounts" for name, one in tables.items())
     starts = ((name, *of_start(one)) for name, one in found["starts"].items())
-    points = ((f"{one['requests']:,}", f"{one['memory']:.1f}") for one in found["memory"])
+    points = ((f"{one['requests']:,}", f"{one['memory']:.1f}") for one in thinned(found["memory"]))
     return "\n\n".join(
         (
             report.headline(found["machine"]),
@@ -51,6 +51,11 @@ def of_growth(found: Mapping[str, Any]) -> str:
             table(("requests answered", "memory of the worker, MB"), points),
         )
     )
+
+
+def thinned(points: Sequence[Any]) -> list[Any]:
+    """A dozen of them, the first and the last among these."""
+    return [*points[: -1 : max(1, len(points) // 12)], *points[-1:]]
 
 
 def of_start(found: Mapping[str, Any]) -> tuple[str, ...]:
