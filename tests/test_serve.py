@@ -55,7 +55,7 @@ def test_a_port_that_is_taken(tmp_path: Path, taken: int, workers: str) -> None:
 
 def test_a_port_that_is_taken_for_the_demo(tmp_path: Path, taken: int) -> None:
     said = refused(run("demo", "--port", str(taken), folder=tmp_path))
-    assert said == f"Port {taken} is taken.\n    Choose another: gateway demo --port {taken + 1}"
+    assert said == f"Port {taken} is taken.\n    Choose another, for example {taken + 1}."
 
 
 def test_an_address_of_another_machine(tmp_path: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +13,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway import create_app
-from gateway.demo import serve_all
+from gateway.demo import stage
 from gateway.settings.load import build
-from gateway.testing import Client, Google, Microsoft, serve
+from gateway.testing import Client, Google, Microsoft
 
 HERE = Path(__file__).parent
 
 
-def gateway_tables(url: str, page: str, folder: str, google: Google, microsoft: Microsoft) -> dict[str, Any]:
+def gateway_tables(url: str, page: str, folder: Path, google: Google, microsoft: Microsoft) -> dict[str, Any]:
     """The gateway's configuration; README.md has it as a file, for the real providers."""
     return {
         "gateway": {
@@ -71,14 +68,12 @@ def page_app(config: dict[str, Any]) -> Starlette:
 
 
 def run(port: int, gateway_port: int) -> None:
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-example-"))
-        google, microsoft = Google(), Microsoft()
-        (page_at, page), (ours, url), (at_google, google.base_url), (at_microsoft, microsoft.base_url) = (
-            stack.enter_context(serve.bound("localhost", number)) for number in (port, gateway_port, 0, 0)
-        )
+    # Google's script keeps a cookie from another page: on plain http browsers allow that within one site only.
+    with stage(port, gateway_port, abroad="localhost") as here:
+        page, url = here.urls
+        google, microsoft = here.google, here.microsoft
         register(url, page, google, microsoft)
-        gateway = create_app(build(gateway_tables(url, page, folder, google, microsoft)))
+        gateway = create_app(build(gateway_tables(url, page, here.folder, google, microsoft)))
         config = {
             "gateway": url,
             "google": {"script": f"{google.base_url}/gsi/client", "client_id": "google-page"},
@@ -88,9 +83,7 @@ def run(port: int, gateway_port: int) -> None:
                 "authority": f"{microsoft.base_url}/common",
             },
         }
-        apps = [page_app(config), gateway, google.app, microsoft.app]
-        sockets = [page_at, ours, at_google, at_microsoft]
-        asyncio.run(serve_all(apps, sockets, lambda: print(f"\n  The page: {page}\n", flush=True)))
+        here.play([page_app(config), gateway], f"\n  The page: {page}\n")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from api import make_app
 
 from gateway import create_app
-from gateway.demo import demo_settings, serve_all, stand
-from gateway.testing import Google, Microsoft, serve
+from gateway.demo import stage
 
 
 def app_tables(page: str) -> dict[str, Any]:
@@ -23,16 +18,10 @@ def app_tables(page: str) -> dict[str, Any]:
 
 
 def run(port: int, gateway_port: int) -> None:
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-example-"))
-        google, microsoft = Google(), Microsoft()
-        at_google, at_microsoft = stand(stack, google), stand(stack, microsoft)
-        page_at, page = stack.enter_context(serve.bound("localhost", port))
-        gateway_at, url = stack.enter_context(serve.bound("localhost", gateway_port))
-        settings = demo_settings(url, Path(folder), google, microsoft, apps=app_tables(page))
-        apps = [make_app(url, page), create_app(settings), google.app, microsoft.app]
-        sockets = [page_at, gateway_at, at_google, at_microsoft]
-        asyncio.run(serve_all(apps, sockets, lambda: print(f"\n  The page: {page}\n", flush=True)))
+    with stage(port, gateway_port) as here:
+        page, url = here.urls
+        gateway = create_app(here.settings(url, apps=app_tables(page)))
+        here.play([make_app(url, page), gateway], f"\n  The page: {page}\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from .addresses import client_ip
 from .callers import cookies_of, header, same_site
 from .pages import ConsentView, ProviderButton, SignInView
 from .parts import Parts, parts_of
-from .resume import RESUME, resume_path
+from .resume import RESUME, for_app, resume_path
 from .targets import check_target
 from .token import renew_browser, session_cookies, with_cookies
 
@@ -49,8 +49,13 @@ async def authorize(request: Request) -> Response:
     if asked.get(RESUME):
         return await resume(parts, request.scope, asked)
     app = apps.prove(parts.settings.apps, asked.get("client_id"), asked.get("redirect_uri"))
+    return for_app(app, await begin(parts, request.scope, asked, app))
+
+
+async def begin(parts: Parts, scope: Scope, asked: fields.Fields, app: AppSettings) -> Response:
+    """A new request of a known application."""
     uri, state = asked.one("redirect_uri"), asked.get("state")
-    person, cookies = await present_person(parts, request.scope)
+    person, cookies = await present_person(parts, scope)
     try:
         present = person.session_id if person else ""
         check_target(parts, app, asked)
@@ -101,7 +106,7 @@ async def resume(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
     token = asked.one(RESUME)
     ask, app = await kept(parts, token)
     if asked.get("cancel"):
-        return back(parts, ask.redirect_uri, ask.state, error="access_denied")
+        return for_app(app, back(parts, ask.redirect_uri, ask.state, error="access_denied"))
     person, cookies = await present_person(parts, scope)
     missing = apps.decide(ask, app, person, await consented(parts, ask, app, person), parts.now())
     if missing == "consent":
@@ -112,7 +117,7 @@ async def resume(parts: Parts, scope: Scope, asked: fields.Fields) -> Response:
         response = ask_to_sign_in(parts, ask, app, token)
     else:
         response = with_code(parts, ask, person)
-    return with_cookies(response, cookies)
+    return for_app(app, with_cookies(response, cookies))
 
 
 async def answer_consent(request: Request) -> Response:
@@ -121,9 +126,15 @@ async def answer_consent(request: Request) -> Response:
     parts, scope = parts_of(request.scope), request.scope
     form = fields.form(scope["headers"], await fields.read_body(request.receive, fields.LIMIT))
     if not form.get(RESUME) and form.one("client_id"):
-        return RedirectResponse(f"{parts.base}/auth/authorize?{urlencode(form.values)}", 303)
+        going_on = RedirectResponse(f"{parts.base}/auth/authorize?{urlencode(form.values)}", 303)
+        asking = parts.settings.apps.get(form.one("client_id"))
+        return for_app(asking, going_on) if asking else going_on
     check_own_page(parts, scope)
     ask, app = await kept(parts, form.one(RESUME))
+    return for_app(app, await decided(parts, scope, form, ask, app))
+
+
+async def decided(parts: Parts, scope: Scope, form: fields.Fields, ask: Ask, app: AppSettings) -> Response:
     person, cookies = await present_person(parts, scope)
     if form.get("decision") != "allow":
         return with_cookies(back(parts, ask.redirect_uri, ask.state, error="access_denied"), cookies)

@@ -68,7 +68,7 @@ def without_cookies(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type"],
+        allow_headers=["Authorization", "Content-Type", "X-Requested-With"],  # the last is Swagger UI's
         expose_headers=EXPOSED,
         max_age=REMEMBERED,
     )

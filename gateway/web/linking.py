@@ -21,6 +21,7 @@ from .origins import origin_of
 from .pages import AccountCard, JoinView, KnownIdentity, MergeView
 from .parts import Parts, parts_of
 from .problems import wants_page
+from .resume import on_the_way
 from .rows import back_to_page, brand_of, identity_row, label_of
 from .sign_in import present_session, set_out, welcome
 from .token import with_cookies
@@ -88,7 +89,7 @@ async def ask(request: Request) -> Response:
         may_separate=question.may_separate,
         cancel_href=f"{parts.base}/auth/login",
     )
-    return HTMLResponse(parts.pages.join(view))
+    return on_the_way(parts, question.target, HTMLResponse(parts.pages.join(view)))
 
 
 async def answer_question(request: Request) -> Response:
@@ -103,7 +104,7 @@ async def answer_question(request: Request) -> Response:
     provider = parts.providers.get(asked.one("provider"))
     attempt = parts.attempts.start(provider.name, question.target, parts.now(), purpose="join", bound=token)
     location, cookies = await set_out(parts, scope, provider, attempt, prompt="select_account")
-    return with_cookies(RedirectResponse(location, 303), cookies)
+    return on_the_way(parts, question.target, with_cookies(RedirectResponse(location, 303), cookies))
 
 
 async def stay_apart(parts: Parts, request: Request, token: str) -> Response:
@@ -112,7 +113,8 @@ async def stay_apart(parts: Parts, request: Request, token: str) -> Response:
     admission = await joining.stay_apart(parts.desk, token, present_session(parts, request.scope), origin, now)
     if admission.refusal:
         raise admission.refusal
-    return with_cookies(welcome(parts, admission, target, now), [parts.cookies.clear_pending()])
+    response = with_cookies(welcome(parts, admission, target, now), [parts.cookies.clear_pending()])
+    return on_the_way(parts, target, response)
 
 
 async def offer(request: Request) -> Response:

@@ -38,7 +38,7 @@ from .origins import origin_of
 from .parts import Parts, parts_of
 from .problems import answer
 from .refusals import recorded_refusal
-from .resume import cancelled
+from .resume import cancelled, on_the_way
 from .token import session_cookies, with_cookies
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ async def begin(parts: Parts, scope: Scope, provider: ProviderClient) -> Respons
         max_age=0 if prompt == "login" else None,
     )
     location, cookies = await set_out(parts, scope, provider, attempt, prompt, hint)
-    return with_cookies(Response(status_code=302, headers={"Location": location}), cookies)
+    response = Response(status_code=302, headers={"Location": location})
+    return on_the_way(parts, target, with_cookies(response, cookies))
 
 
 async def set_out(
@@ -147,7 +148,8 @@ async def callback(request: Request) -> Response:
         again = start_again(parts, provider.name, attempt)
         cleared = [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))] if attempt else []
         if attempt and isinstance(error, ProviderDenied) and (target := cancelled(parts, attempt.redirect_to)):
-            return with_cookies(RedirectResponse(target, 303), cleared)
+            response = with_cookies(RedirectResponse(target, 303), cleared)
+            return on_the_way(parts, attempt.redirect_to, response)
         return answer(request.scope, error, again=again, set_cookies=cleared)
 
 
@@ -197,7 +199,8 @@ async def conclude(
             admission = await join(parts.desk, attempt.bound, newcomer, origin, now)
             response = admitted(parts, attempt.redirect_to, admission, now)
             response = with_cookies(response, [parts.cookies.clear_pending()])
-    return with_cookies(response, [parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))])
+    cleared = parts.cookies.clear_attempt(attempt.id, cross_site=posts(provider))
+    return on_the_way(parts, attempt.redirect_to, with_cookies(response, [cleared]))
 
 
 def asking_session(newcomer: Newcomer, attempt: Attempt) -> uuid.UUID:

@@ -14,8 +14,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from harness import World, world
-from shops import APPS, BYE_URI, READER_URI, SECRET, SHOP_URI, Shop
+from harness import PLAIN, World, world
+from shops import APPS, BYE_URI, READER_URI, SECRET, SHOP_URI, Shop, link_of
 
 
 class Clock:
@@ -314,13 +314,68 @@ def test_one_application_is_worth_nothing_to_another(town: World) -> None:
 def test_where_pages_of_applications_may_call(town: World) -> None:
     """BCP-10: the token endpoint by an application's origin, without cookies; the authorization endpoint by none."""
     api = town.gateway.api(Origin="https://reader.example.com")
-    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    headers = "authorization, content-type, x-requested-with"
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": headers}
     allowed = api.options("/auth/token", headers=preflight)
-    assert allowed.headers["access-control-allow-origin"] == "https://reader.example.com"
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://reader.example.com")
     assert "access-control-allow-credentials" not in allowed.headers
     assert "access-control-allow-origin" not in api.get("/auth/authorize").headers
     stranger = town.gateway.api(Origin="https://evil.example")
     assert "access-control-allow-origin" not in stranger.options("/auth/token", headers=preflight).headers
+
+
+def policies(shop: Shop) -> list[str]:
+    """Keeps what each of the gateway's answers says about windows."""
+    said: list[str] = []
+    shop.browser.event_hooks["response"] = [lambda got: said.append(got.headers["cross-origin-opener-policy"])]
+    return said
+
+
+def test_a_page_may_sign_in_in_a_window_it_waits_for(town: World) -> None:
+    """One other policy among these answers, and the page that has opened the window hears nothing any more."""
+    reader = Shop(town, "reader", READER_URI, None)
+    said = policies(reader)
+    reader.sign_in()
+    assert said == ["unsafe-none"] * 5
+    reader.answer()
+    reader.answer(prompt="none")
+    reader.answer(scope="nonsense")
+    assert said == ["unsafe-none"] * 8
+
+    careful = Shop(town, "careful", "https://careful.example.com/", None, browser=reader.browser)
+    page = careful.follow(careful.authorize(scope="openid", prompt="consent"))
+    resume = re.findall(r'name="resume" value="([^"]+)"', page.text)
+    allowing = {"resume": resume[0], "decision": "allow"}
+    careful.browser.post("/auth/authorize", data=allowing, headers={"Origin": town.gateway.url})
+    assert said == ["unsafe-none"] * 11
+
+
+def test_nobody_else_keeps_a_hold_on_our_windows(town: World) -> None:
+    shop = Shop(town)
+    said = policies(shop)
+    town.sign_in(shop.browser, "google")
+    shop.browser.get("/auth/account")
+    shop.answer()
+    shop.authorize(client_id="reader", redirect_uri="https://evil.example/")
+    shop.browser.get("/auth/google/login", params={"redirect_to": "/auth/authorize"})
+    shop.browser.get("/auth/google/callback", params={"state": "unknown", "code": "c"})
+    assert said == ["same-origin"] * len(said)
+
+
+@pytest.mark.parametrize("answer", [{"provider": "google"}, {"separate": "1"}])
+def test_a_window_stays_one_through_the_question_about_a_known_address(sqlite_url: str, answer: dict[str, str]) -> None:
+    with world(sqlite_url, apps=APPS) as town:
+        town.sign_in(town.gateway.browser(), "google")
+        reader = Shop(town, "reader", READER_URI, None)
+        said = policies(reader)
+        page = reader.follow(reader.authorize())
+        back = httpx2.get(reader.browser.get(link_of(page, "microsoft")).headers["location"], **PLAIN)
+        question = reader.follow(reader.browser.get(back.headers["location"]))
+        assert question.url.path == "/auth/join"
+        answered = reader.browser.post("/auth/join", data=answer, headers={"Origin": town.gateway.url})
+        reader.go_through(answered) if "provider" in answer else reader.follow(answered)
+    assert said == ["unsafe-none"] * len(said)
+    assert len(said) >= 7
 
 
 def test_the_metadata_tells_what_is_there(town: World) -> None:
