@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from .flows.sign_out import SignOut
 from .flows.tokens import TokenDesk
 from .flows.whoami import Whoami
 from .housekeeping import Chore, Housekeeping, prune
+from .inside import Inside
 from .nonces import Nonces
 from .providers.registry import Providers
 from .sealing import Sealer
@@ -86,8 +88,13 @@ Clock = Callable[[], float]
 
 
 class Gateway:
-    """The ASGI application. Starts its parts with the server's lifespan, or, mounted in an application that does not
-    pass the lifespan on, with the first request."""
+    """The ASGI application. Starts its parts with the server's lifespan, with that of an application around it
+    (`lifespan`), or else with the first request.
+
+        gateway = create_app(load("providers.toml", os.environ))
+        app = FastAPI(lifespan=gateway.lifespan)
+        app.mount(gateway.path, gateway)
+    """
 
     def __init__(self, parts: Parts, app: Shortcut) -> None:
         self.parts = parts
@@ -95,6 +102,23 @@ class Gateway:
         self._starting = asyncio.Lock()
         self._started = False
         self._housekeeping = Housekeeping(chores(parts))
+        self._inside = Inside(self)
+
+    @property
+    def path(self) -> str:
+        """Where to mount it: the path of `public_url`, "" for none."""
+        return self.parts.base
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the cookie with the access token."""
+        return self.parts.cookies.access
+
+    @property
+    def transport(self) -> httpx2.BaseTransport:
+        """The way to the gateway within the process: `Verifier(public_url, transport=gateway.transport)`. For other
+        threads than the event loop's, and only while it runs."""
+        return self._inside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -125,8 +149,10 @@ class Gateway:
             await self.parts.ended.start()
             self._housekeeping.start()
             self._started = True
+            self._inside.loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
+        self._inside.loop = None
         await self._housekeeping.stop()
         await self.parts.metrics.post()
         await self.parts.ended.stop()
@@ -135,6 +161,15 @@ class Gateway:
         await self.parts.limiter.close()
         await self.parts.database.close()
         self._started = False
+
+    @asynccontextmanager
+    async def lifespan(self, _around: object) -> AsyncIterator[None]:
+        """Starts and stops it with the application around it. Raises CannotStart."""
+        try:
+            await self.start()
+            yield
+        finally:
+            await self.stop()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
