@@ -159,7 +159,7 @@ async def test_a_code_counts_once_also_while_secret_keys_change(called: Calling)
     assert opened
     assert (await redeem(called, code)).status_code == 200
     async with called.gateway.parts.database.read() as connection:
-        assert await sessions.exists(connection, ahead.session_of(opened))
+        assert await sessions.get(connection, ahead.session_of(opened), int(called.clock.now))
 
 
 async def test_a_code_is_its_applications_alone(called: Calling) -> None:

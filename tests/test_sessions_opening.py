@@ -43,8 +43,11 @@ async def crowd(db: Database, chance: random.Random) -> list[Session]:
     made: list[Session] = []
     for account_id in [await add_account(db), await add_account(db)]:
         own = [made_of(account_id, now=NOW - chance.randrange(400)) for _ in range(MOST + 3)]
-        for _ in range(MOST + 40):
-            given = {"client_id": chance.choice(APPS), "parent_id": chance.choice([own[0].id, own[1].id, None])}
+        for _ in range(2 * MOST + 40):
+            given = {
+                "client_id": chance.choices(APPS, [6, *(1 for _ in APPS[1:])])[0],
+                "parent_id": chance.choice([own[0].id, own[1].id, None]),
+            }
             given |= {"scope": chance.choice(["openid", "openid offline_access"]), "facts": {"sid": uuid.uuid4().hex}}
             given |= {"expires_at": NOW} if chance.random() < 0.1 else {}
             made.append(made_of(account_id, now=NOW - chance.randrange(900), **given))
