@@ -66,7 +66,7 @@ async def begin(parts: Parts, scope: Scope, asked: fields.Fields, app: AppSettin
     except InvalidTarget as error:
         response = back(parts, uri, state, error=error.code, error_description=error.explain())
     else:
-        response = await proceed(parts, request.scope, ask, app, person)
+        response = await proceed(parts, scope, ask, app, person)
     return with_cookies(response, cookies)
 
 
