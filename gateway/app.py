@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import schema
 from .accounts import Policy as AccountPolicy
-from .attempts import Attempts
+from .attempts import Attempts, Claims
 from .db import Database, brief
 from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
@@ -258,6 +258,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         providers=providers,
         provider_tokens=ProviderTokenDesk(database, sealer, providers),
         attempts=Attempts(sealer),
+        claims=Claims(database),
         nonces=Nonces(sealer),
         keyring=keyring,
         keyrings=(keyring, *(each for each in for_id_tokens.values() if each is not keyring)),

@@ -10,10 +10,11 @@ import json
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any, Literal
 
 from itsdangerous import BadSignature, Signer
@@ -23,6 +24,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
+from .batches import Batches
+from .db import Database
 from .errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed, NotConfirmed
 from .sealing import Sealer
 
@@ -36,6 +39,8 @@ SPEND = {  # by dialect
 
 
 Purpose = Literal["sign_in", "link", "join"]
+Row = dict[str, Any]  # of `spent`
+DIGEST = itemgetter("digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +170,32 @@ def oldest(sizes: Mapping[Attempt, int], keep: int, room: int) -> list[Attempt]:
     return [one for place, one in enumerate(youngest) if place >= keep or filled[place] > room]
 
 
-async def claim(connection: AsyncConnection, attempt: Attempt, now: int) -> None:
-    """Spend the attempt. Of two parallel claims one raises AttemptUsed."""
-    if not await spend(connection, f"attempt:{attempt.id}", attempt.started_at + LIFETIME + 120):
-        raise AttemptUsed(f"claimed before, {now - attempt.started_at} s after its start")
+class Claims:
+    """Spends attempts; those that come back while a statement is under way share the next one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._batches: Batches[Row, bool] = Batches("claim", self._spend, apart=DIGEST, repeatable=False)
+
+    async def claim(self, attempt: Attempt, now: int) -> None:
+        """Spend the attempt. AttemptUsed for all but one of parallel claims; Unavailable if nobody knows."""
+        if not await self._batches.ask(row_of(f"attempt:{attempt.id}", attempt.started_at + LIFETIME + 120)):
+            raise AttemptUsed(f"claimed before, {now - attempt.started_at} s after its start")
+
+    async def _spend(self, rows: Sequence[Row]) -> list[bool]:
+        async with self._database.statement() as connection:
+            in_order = sorted(rows, key=DIGEST)  # in every process, so that no two wait for each other
+            spent = set((await connection.execute(SPEND[connection.dialect.name], in_order)).scalars())
+        return [DIGEST(row) in spent for row in rows]
+
+
+def row_of(value: str, expires_at: int) -> Row:
+    return {"digest": sha256(value.encode()).digest(), "expires_at": expires_at}
 
 
 async def spend(connection: AsyncConnection, value: str, expires_at: int) -> bool:
     """Whether this value is spent now for the first time; remembered until `expires_at` (epoch seconds)."""
-    row = {"digest": sha256(value.encode()).digest(), "expires_at": expires_at}
+    row = row_of(value, expires_at)
     return (await connection.execute(SPEND[connection.dialect.name], row)).one_or_none() is not None
 
 

@@ -31,7 +31,7 @@ Answer = TypeVar("Answer")
 
 
 class Batches(Generic[Asked, Answer]):
-    """Asks for many at once. `answer` has an answer for each, in their order, and may be asked the same thing twice."""
+    """Asks for many at once. `answer` has an answer for each, in their order."""
 
     def __init__(
         self,
@@ -40,12 +40,15 @@ class Batches(Generic[Asked, Answer]):
         *,
         apart: Callable[[Asked], Hashable] | None = None,
         limit: int = LIMIT,
+        repeatable: bool = True,
     ) -> None:
-        """`name` is what the log calls it. Those for whom `apart` is the same never share a statement."""
+        """`name` is what the log calls it. Those for whom `apart` is the same never share a statement. What is
+        `repeatable` may be asked a second time when nobody knows whether the first was carried out."""
         self._name = name
         self._answer = answer
         self._apart = apart
         self._limit = limit
+        self._repeatable = repeatable
         self._waiting: deque[tuple[Asked, asyncio.Future[Answer]]] = deque()
         self._runner: asyncio.Task[None] | None = None
 
@@ -106,7 +109,7 @@ class Batches(Generic[Asked, Answer]):
         try:
             return await self._answer(asked)
         except exc.DBAPIError as error:
-            if not passing(error):
+            if not (self._repeatable and passing(error)):
                 raise
         return await self._answer(asked)
 

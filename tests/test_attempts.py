@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from gateway import attempts
-from gateway.attempts import LIFETIME, Attempt, Attempts
+from gateway.attempts import LIFETIME, Attempt, Attempts, Claims
 from gateway.db import Database
-from gateway.errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed
+from gateway.errors import AttemptExpired, AttemptMismatch, AttemptMissing, AttemptUsed, Unavailable
 from gateway.sealing import Sealer
 
 NOW = 1_800_000_000
@@ -79,20 +82,45 @@ def test_judge_refuses(attempt: Attempt | None, now: int, error: type[Exception]
         attempts.judge(attempt, "a" * 32, "google", now)
 
 
-async def test_of_parallel_claims_one_wins(database_url: str, ours: Attempts) -> None:
-    database, attempt = Database(database_url), ours.start("google", "/", NOW)
+async def test_of_parallel_claims_one_wins_in_whichever_process(database_url: str, ours: Attempts) -> None:
+    databases = [Database(database_url) for _ in range(2)]
+    processes = [Claims(database) for database in databases]
+    wanted = [ours.start("google", "/", NOW) for _ in range(10)]
+    asked = [(process, attempt) for _ in range(3) for attempt in wanted for process in processes]
+    outcomes = await asyncio.gather(*(process.claim(one, NOW) for process, one in asked), return_exceptions=True)
+    for database in databases:
+        await database.close()
+    assert {type(outcome) for outcome in outcomes} == {type(None), AttemptUsed}
+    won = [attempt for (_, attempt), outcome in zip(asked, outcomes, strict=True) if outcome is None]
+    assert sorted(attempt.id for attempt in won) == sorted(attempt.id for attempt in wanted)
 
-    async def claim() -> bool:
-        try:
-            async with database.write() as connection:
-                await attempts.claim(connection, attempt, NOW)
-        except AttemptUsed:
-            return False
-        return True
 
-    results = await asyncio.gather(*(claim() for _ in range(20)))
+async def test_those_who_come_back_together_share_a_statement(database_url: str, ours: Attempts) -> None:
+    database, statements = Database(database_url), list[Any]()
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+    claims = Claims(database)
+    await asyncio.gather(*(claims.claim(ours.start("google", "/", NOW), NOW) for _ in range(50)))
     await database.close()
-    assert results.count(True) == 1
+    assert len([one for one in statements if one.startswith("INSERT")]) == 1
+
+
+class CutOff(Exception):
+    """A connection that ends before the answer has come."""
+
+
+@pytest.mark.postgres
+async def test_a_claim_that_nobody_knows_the_outcome_of_is_not_made_again(postgres_url: str, ours: Attempts) -> None:
+    database, tried = Database(postgres_url), list[Any]()
+
+    def cut(*seen: Any) -> None:
+        tried.append(seen)
+        raise DBAPIError("INSERT", {}, CutOff(), connection_invalidated=True)
+
+    event.listen(database.engine.sync_engine, "after_cursor_execute", cut)
+    with pytest.raises(Unavailable):
+        await Claims(database).claim(ours.start("google", "/", NOW), NOW)
+    await database.close()
+    assert len(tried) == 1
 
 
 async def test_prune_forgets_only_what_has_expired(database_url: str) -> None:

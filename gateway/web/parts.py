@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Scope
 
 if TYPE_CHECKING:
-    from gateway.attempts import Attempts
+    from gateway.attempts import Attempts, Claims
     from gateway.db import Database
     from gateway.flows.admit import Desk
     from gateway.flows.courier import Courier
@@ -53,6 +53,7 @@ class Parts:
     providers: Providers
     provider_tokens: ProviderTokenDesk
     attempts: Attempts
+    claims: Claims
     nonces: Nonces
     keyring: Keyring  # for access tokens
     keyrings: tuple[Keyring, ...]  # that one and those for ID tokens

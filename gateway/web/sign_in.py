@@ -175,8 +175,7 @@ async def complete(
     parts: Parts, request: Request, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
 ) -> Response:
     """Claim the attempt, then believe the provider's answer as far as it proves itself."""
-    async with parts.database.statement() as connection:
-        await attempts.claim(connection, attempt, parts.now())
+    await parts.claims.claim(attempt, parts.now())
     async with recorded_refusal(parts, request.scope, provider):
         newcomer = await vouch(parts, request.scope, provider, attempt, answered)
     return await conclude(parts, request.scope, provider, attempt, newcomer)
