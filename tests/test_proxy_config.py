@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 from click.testing import CliRunner, Result
 from proxies import PROVIDER
 
+from gateway import serve
 from gateway.cli import gateway as program
 
 from processes import write_config
@@ -64,3 +67,14 @@ def test_what_traefik_is_told_can_be_read_and_takes_out_every_spelling(tmp_path:
     for spelled in ("X_Auth_Request_User", "X-Auth_Request-Email", "X_Auth-Request_Preferred-Username", "Connection"):
         assert spelled in emptied
     assert not [name for name in emptied if name.startswith("X-Auth-Request-") and "_" not in name]
+
+
+def test_nginx_keeps_its_connections_to_the_gateway(tmp_path: Path) -> None:
+    """For less time than the gateway keeps them, or one could end under a request that must not be sent twice."""
+    printed = told(tmp_path, "nginx", "--gateway", "http://127.0.0.1:8123").output
+    (group,) = re.findall(r"upstream login_gateway \{([^}]*)\}", printed)
+    assert "server 127.0.0.1:8123;" in group
+    assert "keepalive 32;" in group
+    assert "http://127.0.0.1:8123" not in printed
+    kept = uvicorn.Config("gateway.serve:worker", **serve.options()).timeout_keep_alive
+    assert int(re.findall(r"keepalive_timeout (\d+)s;", group)[0]) < kept
