@@ -55,6 +55,7 @@ class Stage:
             stand_in.clients.append(client)
             providers[name] |= {"preset": name, "client_id": client.id, "client_secret": client.secret}
         gateway = {"public_url": url, "database_url": f"sqlite:///{self.folder / 'gateway.db'}"}
+        gateway |= tables.pop("gateway", {})
         return build({"gateway": gateway, "providers": providers, **tables})
 
     def play(self, apps: Sequence[Any], welcome: str) -> None:

@@ -1,0 +1,88 @@
+"""examples/django as people and a program meet it: no password anywhere, and Django's admin for who has the role."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from browser import Browser
+from documents import ROOT
+from harness import PLAIN, free_port
+from processes import Command
+
+pytestmark = pytest.mark.browser
+
+SERVE = ROOT / "examples" / "django" / "serve.py"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
+    started = Command([str(SERVE), *ports], tmp_path_factory.mktemp("library"))
+    try:
+        started.await_words("Ctrl-C")
+        yield started
+        assert started.end(signal.SIGINT) == 0, started.err
+        assert "Traceback" not in started.err
+    finally:
+        started.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def site(running: Command) -> str:
+    return re.findall(r"The site: (http://localhost:\d+)", running.out)[0]
+
+
+def sign_in(browser: Browser, url: str, person: str) -> None:
+    browser.open(url)
+    browser.await_heading("Sign in")
+    browser.press("Sign in with Google")
+    browser.await_heading("Who is signing in?")
+    browser.press(person)
+
+
+def test_a_librarian_keeps_books_and_a_reader_borrows_one(running: Command, site: str, browser: Browser) -> None:
+    sign_in(browser, site, "Ada Lovelace")
+    browser.await_heading("Library")
+    assert "Hello Ada Lovelace" in browser.text
+    browser.press("Keep the books")
+    browser.await_heading("Site administration")
+    browser.open(f"{site}/admin/shelf/book/add/")
+    browser.type("Title:", "Middlemarch")
+    browser.driver.find_element("name", "_save").click()
+    browser.await_heading("Select book to change")
+    assert "was added successfully" in browser.text
+
+    browser.open(f"{site}/sign-out")
+    browser.await_heading("Sign out?")
+    browser.press("Sign out")
+    browser.await_heading("You are signed out")
+    sign_in(browser, site, "Grace Hopper")
+    browser.await_heading("Library")
+    assert "Keep the books" not in browser.text
+    browser.press("Borrow Middlemarch")
+    browser.wait(lambda: "lent to Grace Hopper" in browser.text, "the loan")
+    browser.open(f"{site}/admin/")
+    browser.wait(lambda: browser.text == "This is for librarians.", "the refusal")
+
+    commands = running.out[running.out.index("TOKEN=") : running.out.index("  Ctrl-C")]
+    said = subprocess.run(["sh", "-euc", commands], check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+    assert said == '{"books": [{"title": "Middlemarch", "lent": true}]}'
+
+
+def test_who_is_not_signed_in(site: str) -> None:
+    with httpx2.Client(base_url=site, **PLAIN) as client:
+        page = client.get("/admin/", headers={"Accept": "text/html"})
+        assert page.status_code == 302
+        assert "/auth/login?redirect_to=" in page.headers["location"]
+        assert client.get("/").status_code == 401
+        assert client.get("/api/books").headers["www-authenticate"] == 'Bearer realm="api"'
+        forged = {"Cookie": "gateway=eyJhbGciOiJub25lIn0.e30."}
+        assert client.post("/books/1/lend", headers=forged).status_code == 403  # from nobody knows where
+        assert client.post("/books/1/lend", headers=forged | {"Origin": site}).status_code == 401
+        assert client.get("/static/admin/css/base.css").status_code == 200
