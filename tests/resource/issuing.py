@@ -124,3 +124,16 @@ def entra_world() -> Published:
         v1 = f"{base}/{tenant}/.well-known/openid-configuration"
         world.publish(f"https://sts.windows.net/{tenant}/", ("m1", RSA), metadata=v1)
     return world
+
+
+B2C_ISS = f"https://contoso.b2clogin.com/{TENANT}/v2.0/"
+B2C_TFP = f"https://contoso.b2clogin.com/tfp/{TENANT}/B2C_1_susi/v2.0/"
+FLOW = {"ver": "1.0", "iss": B2C_ISS, "tfp": "B2C_1_susi", "tid": None, "nonce": "n", "emails": ["a@example.com"]}
+
+
+def b2c_world(issuer: str = B2C_ISS) -> Published:
+    world = Published()
+    for flow in ("B2C_1_susi", "B2C_1_edit"):
+        where = f"https://contoso.b2clogin.com/contoso.onmicrosoft.com/{flow}/v2.0/.well-known/openid-configuration"
+        world.publish(issuer, ("m1", RSA), metadata=where)
+    return world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ from gateway.testing import Client, Microsoft
 from gateway.testing.directory import TENANTS
 from gateway.testing.tokens import sign
 
-from .issuing import CLIENT, KEY, OTHER_TENANT, entra, entra_token
+from .issuing import CLIENT, FLOW, KEY, OTHER_TENANT, b2c_world, entra, entra_token
+from .issuing import TENANT as B2C_TENANT
 
 TENANT = next(iter(TENANTS.values()))
 
@@ -143,6 +145,16 @@ def test_tokens_that_nobody_verified_never_pass(client: TestClient, path: str) -
 def test_explained_it_says_what_to_change(client: TestClient, microsoft: Microsoft) -> None:
     initialize(TENANT, CLIENT, authority=microsoft.base_url, explain=True)
     assert "audience is 'other'" in get(client, "/jobs", signed(microsoft, aud="other")).json()["error_description"]
+
+
+def test_a_person_of_a_b2c_user_flow(client: TestClient) -> None:
+    """And nobody else: not of another flow, and no token of the directory itself."""
+    initialize(B2C_TENANT, CLIENT, "B2C_1_susi", "contoso", transport=b2c_world().transport)
+    now = int(time.time())
+    valid = FLOW | {"iat": now, "nbf": now, "exp": now + 60}
+    assert get(client, "/b2c", entra_token(entra(**valid))).json() == "in"
+    for changed in ({"tfp": "B2C_1_edit"}, {"iss": entra()["iss"]}, {"aud": "another"}, {"exp": now - 1}):
+        assert get(client, "/b2c", entra_token(entra(**valid | changed))).status_code == 401
 
 
 def test_what_was_not_initialized_is_said(client: TestClient, microsoft: Microsoft) -> None:

@@ -11,6 +11,7 @@ import fastapi
 import flask
 import pytest
 from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.urls import path
@@ -140,18 +141,34 @@ def django_view(needs: Mapping[str, Any]) -> Any:
     return view
 
 
+def async_django_view(needs: Mapping[str, Any]) -> Any:
+    @for_django.Protection(VERIFIER).require(**needs)
+    async def view(request: Any) -> HttpResponse:
+        return HttpResponse(for_django.principal(request).subject)
+
+    return view
+
+
 class Urls:
     urlpatterns = tuple(path(name, django_view(needs)) for name, needs in NEEDS.items())
 
 
-def django_app(**more: Any) -> WSGIHandler:
+class AsyncUrls:
+    urlpatterns = tuple(path(name, async_django_view(needs)) for name, needs in NEEDS.items())
+
+
+def django_app(handler: type[Any] = WSGIHandler, **more: Any) -> Any:
     given = {"ROOT_URLCONF": Urls, "ALLOWED_HOSTS": ["*"], "SECRET_KEY": "fake", "MIDDLEWARE": []} | more
     if not settings.configured:
         settings.configure(**given)
         django.setup()
     for name, value in given.items():
         setattr(settings, name, value)
-    return WSGIHandler()
+    return handler()
+
+
+def on_async_django(path: str, authorization: str | None) -> Answered:
+    return by_asgi(django_app(ASGIHandler, ROOT_URLCONF=AsyncUrls), path, authorization)
 
 
 STARLETTE, FASTAPI, FLASK = starlette_app(), fastapi_app(), flask_app()
@@ -162,6 +179,7 @@ FRAMEWORKS: dict[str, Get] = {
     "fastapi": lambda path, authorization: by_asgi(FASTAPI, path, authorization),
     "flask": lambda path, authorization: by_wsgi(FLASK, path, authorization),
     "django": lambda path, authorization: by_wsgi(django_app(), path, authorization),
+    "django, async": on_async_django,
 }
 
 
@@ -239,13 +257,14 @@ def test_the_description_names_scopes_and_where_to_sign_in() -> None:
     assert flow["scopes"] == {"orders:read": "", "orders:write": ""}
 
 
-def test_the_middleware_of_django() -> None:
+@pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, by_wsgi), (ASGIHandler, by_asgi)])
+def test_the_middleware_of_django(handler: type[Any], ask: Callable[..., Answered]) -> None:
     protection = for_django.Protection(VERIFIER)
     given = {"protection": protection, "needs": {"role": "boss"}, "public": ["/any"]}
-    app = django_app(MIDDLEWARE=["gateway.resource.django.middleware"], GATEWAY_RESOURCE=given)
-    assert by_wsgi(app, "/scope", f"Bearer {PERSON}")[0] == 403
-    assert by_wsgi(app, "/scope", None)[0] == 401
-    assert by_wsgi(app, "/any", f"Bearer {PERSON}")[0] == 200
+    app = django_app(handler, MIDDLEWARE=["gateway.resource.django.middleware"], GATEWAY_RESOURCE=given)
+    assert ask(app, "/scope", f"Bearer {PERSON}")[0] == 403
+    assert ask(app, "/scope", None)[0] == 401
+    assert ask(app, "/any", f"Bearer {PERSON}")[0] == 200
 
 
 def test_flask_in_front_of_everything() -> None:

@@ -20,7 +20,10 @@ from gateway.resource import (
 
 from .issuing import (
     API,
+    B2C_ISS,
+    B2C_TFP,
     CLIENT,
+    FLOW,
     ISSUER,
     KEY,
     NOW,
@@ -29,6 +32,7 @@ from .issuing import (
     TENANT,
     Clock,
     Published,
+    b2c_world,
     entra,
     entra_token,
     entra_world,
@@ -134,19 +138,6 @@ def test_guests_by_policy() -> None:
 def test_a_tenant_is_named_by_its_id() -> None:
     with pytest.raises(ValueError, match="by its id"):
         Entra("contoso.onmicrosoft.com", CLIENT)
-
-
-B2C_ISS = f"https://contoso.b2clogin.com/{TENANT}/v2.0/"
-B2C_TFP = f"https://contoso.b2clogin.com/tfp/{TENANT}/B2C_1_susi/v2.0/"
-FLOW = {"ver": "1.0", "iss": B2C_ISS, "tfp": "B2C_1_susi", "tid": None, "nonce": "n", "emails": ["a@example.com"]}
-
-
-def b2c_world(issuer: str = B2C_ISS) -> Published:
-    world = Published()
-    for flow in ("B2C_1_susi", "B2C_1_edit"):
-        where = f"https://contoso.b2clogin.com/contoso.onmicrosoft.com/{flow}/v2.0/.well-known/openid-configuration"
-        world.publish(issuer, ("m1", RSA), metadata=where)
-    return world
 
 
 @pytest.mark.parametrize("iss", [B2C_ISS, B2C_TFP, B2C_TFP.lower()])
