@@ -31,7 +31,6 @@ from .flows.sign_out import SignOut
 from .flows.tokens import TokenDesk
 from .flows.whoami import Whoami
 from .housekeeping import Chore, Housekeeping, prune
-from .inside import Inside
 from .nonces import Nonces
 from .providers.registry import Providers
 from .sealing import Sealer
@@ -102,7 +101,7 @@ class Gateway:
         self._starting = asyncio.Lock()
         self._started = False
         self._housekeeping = Housekeeping(chores(parts))
-        self._inside = Inside(self)
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
 
     @property
     def path(self) -> str:
@@ -118,7 +117,9 @@ class Gateway:
     def transport(self) -> httpx2.BaseTransport:
         """The way to the gateway within the process: `Verifier(public_url, transport=gateway.transport)`. For other
         threads than the event loop's, and only while it runs."""
-        return self._inside
+        from .inside import Inside  # the HTTP client, which a server that runs by itself does without at first
+
+        return Inside(self, lambda: self._loop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -149,10 +150,10 @@ class Gateway:
             await self.parts.ended.start()
             self._housekeeping.start()
             self._started = True
-            self._inside.loop = asyncio.get_running_loop()
+            self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
-        self._inside.loop = None
+        self._loop = None
         await self._housekeeping.stop()
         await self.parts.metrics.post()
         await self.parts.ended.stop()

@@ -76,8 +76,8 @@ async def test_who_does_not_answer_holds_nobody_up() -> None:
     async def silent(*_: object) -> None:
         await asyncio.Event().wait()
 
-    inside = Inside(silent, time_limit=0.05)
-    inside.loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
+    inside = Inside(silent, lambda: running, time_limit=0.05)
     with httpx2.Client(transport=inside) as client, pytest.raises(httpx2.ReadTimeout):
         await asyncio.to_thread(client.get, NOWHERE)
 
