@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError
-from gateway.logs import request_id
+from gateway.logs import JsonLines, Redaction, request_id
 from gateway.web.envelope import Envelope
 from gateway.web.fields import LIMIT, read_body
 
@@ -310,6 +310,18 @@ async def test_the_log_shows_an_unknown_path_cut(access_log: pytest.LogCaptureFi
 async def test_the_log_hides_what_may_be_a_token_in_an_unknown_path(access_log: pytest.LogCaptureFixture) -> None:
     await ask(envelope(), "GET", "/app/0ZnTfK4HCgyBTKqKhyxDzFFw1f6dikyz/x")
     assert vars(access_log.records[0])["fields"]["path"] == "/app/***/x"
+
+
+@pytest.mark.parametrize("secret", ["gwr_c2hvcnQ", "ada@example.com", "eyJhbGciOiJub25lIn0"])
+async def test_the_access_line_is_redacted_before_the_log_takes_it_for_clean(
+    access_log: pytest.LogCaptureFixture, secret: str
+) -> None:
+    await ask(envelope(), secret, f"/app/{secret}/x")
+    (record,) = access_log.records
+    assert Redaction().filter(record)
+    line = JsonLines().format(record)
+    assert secret not in line
+    assert json.loads(line)["path"] == "/app/***/x"
 
 
 async def test_the_log_counts_the_bytes_sent(access_log: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError, RequestFault, TooLarge
-from gateway.logs import request_id
+from gateway.logs import Clean, clean_text, request_id
 from gateway.settings.model import Network
 
 from .addresses import client_ip, is_proxied
@@ -120,15 +120,17 @@ class Envelope:
         level = logging.DEBUG if scope["path"].startswith("/health/") else logging.INFO
         if not access.isEnabledFor(level):
             return
-        fields = {
-            "method": scope["method"],
-            "path": getattr(scope.get("route"), "path", None) or OPAQUE.sub("***", scope["path"])[:LONGEST_PATH],
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-            "ip": client_ip(scope, self._trusted),
-            "bytes": sent,
-        }
-        access.log(level, "request", extra={"fields": fields})
+        fields = Clean(
+            method=clean_text(scope["method"]),
+            path=getattr(scope.get("route"), "path", None)
+            or clean_text(OPAQUE.sub("***", scope["path"])[:LONGEST_PATH]),
+            status=status,
+            ms=round(seconds * 1000, 1),
+            ip=client_ip(scope, self._trusted),
+            bytes=sent,
+        )
+        # Not `log`, which would look for the caller on the stack.
+        access.handle(access.makeRecord(access.name, level, "", 0, "request", (), None, extra={"fields": fields}))
 
 
 class Exchange:
