@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from gateway.testing.server import environment, write_config
 from harness import PLAIN, SECRET, Running, World, free_port
 
 LIFE = 180  # seconds after which a process ends by itself, whatever becomes of the test
+EXAMPLES = Path(__file__).parents[1] / "examples"
 PATIENCE = 60  # seconds for anything a process is waited for
 
 # The alarm outlives exec, so that this is `python -m gateway` itself, under the id we know.
@@ -56,6 +58,11 @@ class Command:
     def err(self) -> str:
         return self._err.read_text()
 
+    @property
+    def url(self) -> str:
+        """The first address that it has printed."""
+        return re.findall(r"http://localhost:\d+", self.out)[0]
+
     def await_words(self, words: str) -> None:
         """Wait until it has printed this; it should not end before."""
         wait_until(lambda: words in self.out or self.process.poll() is not None)
@@ -77,6 +84,22 @@ def command(*arguments: str, folder: Path, **environ: str) -> Iterator[Command]:
     started = Command(["-m", "gateway", *arguments], folder, environ)
     try:
         yield started
+    finally:
+        started.end(signal.SIGKILL)
+
+
+@contextmanager
+def example(
+    script: str, folder: Path, *, says: str, gateway_port: bool = True, end: int = signal.SIGINT
+) -> Iterator[Command]:
+    """A script of examples/ on free ports, once it has printed these words; it has to end in order."""
+    arguments = ["--port", str(free_port()), *(["--gateway-port", str(free_port())] if gateway_port else [])]
+    started = Command([str(EXAMPLES / script), *arguments], folder)
+    try:
+        started.await_words(says)
+        yield started
+        assert started.end(end) == 0, started.err
+        assert "Traceback" not in started.err
     finally:
         started.end(signal.SIGKILL)
 

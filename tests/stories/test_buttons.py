@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from browser import Browser
-from harness import free_port
-from processes import Command
+from processes import example
 
 pytestmark = pytest.mark.browser
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "msal-and-google-buttons" / "serve.py"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address that the example prints."""
-    ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
-    started = Command([str(EXAMPLE), *ports], tmp_path_factory.mktemp("example"))
-    try:
-        started.await_words("The page:")
-        yield re.findall(r"http://localhost:\d+", started.out)[0]
-        assert started.end(signal.SIGINT) == 0, started.err
-        assert "Traceback" not in started.err
-    finally:
-        started.process.kill()
+    folder = tmp_path_factory.mktemp("example")
+    with example("msal-and-google-buttons/serve.py", folder, says="The page:") as started:
+        yield started.url
 
 
 @pytest.fixture(autouse=True)

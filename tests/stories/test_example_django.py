@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -11,31 +9,21 @@ import httpx2
 import pytest
 
 from browser import Browser
-from documents import ROOT
-from harness import PLAIN, free_port
-from processes import Command
+from harness import PLAIN
+from processes import Command, example
 
 pytestmark = pytest.mark.browser
-
-SERVE = ROOT / "examples" / "django" / "serve.py"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
-    started = Command([str(SERVE), *ports], tmp_path_factory.mktemp("library"))
-    try:
-        started.await_words("Ctrl-C")
+    with example("django/serve.py", tmp_path_factory.mktemp("example"), says="Ctrl-C") as started:
         yield started
-        assert started.end(signal.SIGINT) == 0, started.err
-        assert "Traceback" not in started.err
-    finally:
-        started.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def site(running: Command) -> str:
-    return re.findall(r"The site: (http://localhost:\d+)", running.out)[0]
+    return running.url
 
 
 def sign_in(browser: Browser, url: str, person: str) -> None:

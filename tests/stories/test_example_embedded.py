@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from browser import Browser
-from documents import ROOT
-from harness import PLAIN, free_port
-from processes import Command, wait_until
+from harness import PLAIN
+from processes import example, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -19,16 +17,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the guest book is."""
-    port = free_port()
-    serve = ROOT / "examples" / "embedded" / "serve.py"
-    started = Command([str(serve), "--port", str(port)], tmp_path_factory.mktemp("book"))
-    try:
-        started.await_words("The guest book:")
-        yield f"http://localhost:{port}"
-        assert started.end(signal.SIGINT) == 0, started.err
-        assert "Traceback" not in started.err
-    finally:
-        started.end(signal.SIGKILL)
+    folder = tmp_path_factory.mktemp("book")
+    with example("embedded/serve.py", folder, says="The guest book:", gateway_port=False) as started:
+        yield started.url
 
 
 def sign_in(browser: Browser, book: str, person: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -13,27 +12,18 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from browser import Browser
-from documents import ROOT
-from harness import PLAIN, free_port
-from processes import Command
+from harness import PLAIN
+from processes import Command, example
 
 pytestmark = pytest.mark.browser
 
-EXAMPLE = ROOT / "examples" / "fastapi-api"
 TOKEN = "return ui.getState().toJS().auth.authorized.gateway.token.access_token"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    ports = ("--port", str(free_port()), "--gateway-port", str(free_port()))
-    started = Command([str(EXAMPLE / "serve.py"), *ports], tmp_path_factory.mktemp("orders"))
-    try:
-        started.await_words("Ctrl-C")
+    with example("fastapi-api/serve.py", tmp_path_factory.mktemp("example"), says="Ctrl-C") as started:
         yield started
-        assert started.end(signal.SIGINT) == 0, started.err
-        assert "Traceback" not in started.err
-    finally:
-        started.end(signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

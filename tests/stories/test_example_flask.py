@@ -10,11 +10,9 @@ import pytest
 from proxies import need
 
 from browser import Browser
-from documents import ROOT
-from harness import PLAIN, free_port
-from processes import Command
+from harness import PLAIN
+from processes import EXAMPLES, example
 
-EXAMPLE = ROOT / "examples" / "flask-monolith"
 pytestmark = pytest.mark.browser
 
 
@@ -22,15 +20,9 @@ pytestmark = pytest.mark.browser
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the notice board is."""
     need("nginx")
-    port = free_port()
-    started = Command([str(EXAMPLE / "play.py"), "--port", str(port)], tmp_path_factory.mktemp("board"))
-    try:
-        started.await_words(f"http://localhost:{port}")
-        yield f"http://localhost:{port}"
-        assert started.end(signal.SIGTERM) == 0, started.err
-        assert "Traceback" not in started.err
-    finally:
-        started.end(signal.SIGKILL)
+    folder = tmp_path_factory.mktemp("board")
+    with example("flask-monolith/play.py", folder, says="http://", gateway_port=False, end=signal.SIGTERM) as started:
+        yield started.url
 
 
 def sign_in(browser: Browser, board: str, person: str) -> None:
@@ -107,5 +99,6 @@ AUTH = ("session", "cookie", "token", "jwt", "login", "password", "import gatewa
 
 
 def test_the_application_has_no_auth_code() -> None:
-    code = (EXAMPLE / "app.py").read_text().lower().split('"""', 2)[2]  # without what it says about itself
+    text = (EXAMPLES / "flask-monolith" / "app.py").read_text().lower()
+    code = text.split('"""', 2)[2]  # without what it says about itself
     assert not [word for word in AUTH if word in code]

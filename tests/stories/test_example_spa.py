@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from browser import Browser
-from harness import free_port
-from processes import Command
+from processes import example
 
 pytestmark = pytest.mark.browser
 
-SERVE = Path(__file__).parents[2] / "examples" / "spa" / "serve.py"
 LATER = "const real = Date.now; Date.now = () => real() + 290_000"  # of five minutes: time to renew
 RENEWALS = "return performance.getEntriesByType('resource').filter(one => one.name.endsWith('/auth/token')).length"
 NOTES = "return [...document.querySelectorAll('#notes li')].map(one => one.textContent)"
@@ -23,15 +19,8 @@ NOTES = "return [...document.querySelectorAll('#notes li')].map(one => one.textC
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page."""
-    port, gateway_port = free_port(), free_port()
-    arguments = [str(SERVE), "--port", str(port), "--gateway-port", str(gateway_port)]
-    started = Command(arguments, tmp_path_factory.mktemp("example"))
-    try:
-        started.await_words("The page:")
-        yield f"http://localhost:{port}/"
-    finally:
-        assert started.end(signal.SIGINT) == 0, started.err
-    assert "Traceback" not in started.err
+    with example("spa/serve.py", tmp_path_factory.mktemp("example"), says="The page:") as started:
+        yield f"{started.url}/"
 
 
 def await_text(browser: Browser, text: str) -> None:
