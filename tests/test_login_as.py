@@ -71,7 +71,7 @@ def of_django(verifier: Verifier, **needs: Any) -> Any:
     if not django_settings.configured:
         django_settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="fake", MIDDLEWARE=[])
         django.setup()
-    django_settings.ROOT_URLCONF = urls
+    django_settings.ROOT_URLCONF, django_settings.MIDDLEWARE = urls, []  # another module may have configured before
     return Client()
 
 
