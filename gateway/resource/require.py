@@ -105,21 +105,24 @@ def lacking_as_app(principal: Principal, wanted: Requirement) -> Refused | None:
 def lacking_as_person(principal: Principal, wanted: Requirement, now: float) -> Refused | None:
     if principal.is_app:
         return InsufficientScope("an application's token, where a person's is needed; app_role is for applications")
-    missing = [one for one in wanted.scopes if one not in principal.scopes]
-    if missing:
-        why = f"the token lacks scope {', '.join(missing)}; it has {listed(principal.scopes)}"
+    if not principal.scopes.issuperset(wanted.scopes):
+        missing = ", ".join(one for one in wanted.scopes if one not in principal.scopes)
+        why = f"the token lacks scope {missing}; it has {listed(principal.scopes)}"
         return InsufficientScope(why, wanted.scopes)
-    for what, needed, held in (("role", wanted.roles, principal.roles), ("group", wanted.groups, principal.groups)):
-        missing = [one for one in needed if one not in held]
-        if missing:
-            return InsufficientScope(f"the person lacks {what} {', '.join(missing)}; the token has {listed(held)}")
-    return too_old(principal, wanted.max_age, now)
+    if not principal.roles.issuperset(wanted.roles):
+        return lacking_name("role", wanted.roles, principal.roles)
+    if not principal.groups.issuperset(wanted.groups):
+        return lacking_name("group", wanted.groups, principal.groups)
+    return None if wanted.max_age is None else too_old(principal, wanted.max_age, now)
 
 
-def too_old(principal: Principal, max_age: int | None, now: float) -> Refused | None:
+def lacking_name(what: str, needed: Sequence[str], held: frozenset[str]) -> Refused:
+    missing = ", ".join(one for one in needed if one not in held)
+    return InsufficientScope(f"the person lacks {what} {missing}; the token has {listed(held)}")
+
+
+def too_old(principal: Principal, max_age: int, now: float) -> Refused | None:
     """Without `auth_time` nobody knows when somebody signed in, and then it was too long ago."""
-    if max_age is None:
-        return None
     if principal.auth_time is None:
         return InsufficientAuthentication("the token does not say when the person signed in (auth_time)", max_age)
     if now - principal.auth_time > max_age:
