@@ -128,6 +128,8 @@ def surplus(parts: Parts, cookies: Mapping[str, str], carried: str) -> list[str]
     `carried`: the cookie of the new one."""
     held = ((parts.attempts.unpack(value), size) for value, size in parts.cookies.attempts_in(cookies))
     sizes = {attempt: size for attempt, size in held if attempt}
+    if not sizes:
+        return []
     room = ROOM - parts.cookies.session_weight(cookies) - len(carried)
     forgotten = attempts.oldest(sizes, UNDER_WAY - 1, room)
     return [parts.cookies.clear_attempt(attempt.id, cross_site=False) for attempt in forgotten]
