@@ -108,7 +108,7 @@ class Issuer:
     def _mint(self, grant: AccessGrant) -> str:
         """A token that fits a cookie."""
         for spared in SPARED:
-            said = replace(grant, **spared)
+            said = replace(grant, **spared) if spared else grant
             token = self.access.mint(said)
             if len(token) <= LONGEST_TOKEN:
                 break

@@ -23,6 +23,8 @@ from .grants.refresh_token import renew
 from .parts import Parts, parts_of
 from .problems import answer
 
+write = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Token:
     """POST /auth/token."""
@@ -80,7 +82,7 @@ def with_cookies(response: Response, cookies: Iterable[str]) -> Response:
 
 
 def json_response(body: dict[str, Any]) -> Response:
-    return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
+    return Response(write(body), media_type="application/json")
 
 
 token, refresh = Token(), Refresh()
