@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -69,26 +65,15 @@ class Signer:
 
     def __init__(self, key: Key, *, alg: str, kid: str, typ: str) -> None:
         # From the class table, because the lookup warns about the name EdDSA (RFC 9864), which verifiers know.
-        algorithm = JWSRegistry.algorithms[alg]
-        algorithm.check_key(key)
-        self._signature = es256(key) if isinstance(key, ECKey) else partial(algorithm.sign, key=key)
+        self._algorithm = JWSRegistry.algorithms[alg]
+        self._algorithm.check_key(key)
+        self._key = key
         self._prefix = header_segment(alg, kid, typ) + b"."
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         signed = self._prefix + encode(claims)
-        return (signed + b"." + urlsafe_b64encode(self._signature(signed)).rstrip(b"=")).decode("ascii")
-
-
-def es256(key: ECKey) -> Callable[[bytes], bytes]:
-    """How a P-256 key signs (RFC 7518 section 3.4): as joserfc has it, which for each signature asks the key anew what
-    it may, and writes its numbers by way of hexadecimal. A quarter of a signature's time."""
-    native, algorithm = key.get_op_key("sign"), ECDSA(SHA256())
-
-    def signature(message: bytes) -> bytes:
-        r, s = decode_dss_signature(native.sign(message, algorithm))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-    return signature
+        signature = self._algorithm.sign(signed, self._key)
+        return (signed + b"." + urlsafe_b64encode(signature).rstrip(b"=")).decode("ascii")
 
 
 class Verifier:
