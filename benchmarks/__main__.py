@@ -30,7 +30,7 @@ SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 def main(arguments: Sequence[str] | None = None, measured: Sequence[paths.Path] = paths.PATHS) -> int:
     asked = read_arguments(arguments)
     logging.disable(logging.WARNING)
-    for ending in (signal.SIGTERM, signal.SIGALRM):
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):  # a shell may have had the first ignored
         signal.signal(ending, stop)
     signal.alarm(max(1, (asked.limit or limit(asked)) - TIDYING))
     try:

@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from harness import free_port
 from processes import wait_until
 
-LIFE = "240"  # seconds after which a server is ended, whatever becomes of the test
+LIFE = "600"  # seconds after which a server is ended, whatever becomes of the test
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
 
 

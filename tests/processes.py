@@ -26,7 +26,7 @@ from gateway.testing.server import environment, write_config
 
 from harness import PLAIN, SECRET, Running, World, free_port
 
-LIFE = 180  # seconds after which a process ends by itself, whatever becomes of the test
+LIFE = 600  # seconds after which a process ends by itself, whatever becomes of the test
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PATIENCE = 60  # seconds for anything a process is waited for
 

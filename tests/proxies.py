@@ -29,7 +29,7 @@ from gateway.cli import gateway as program
 
 from processes import wait_until, write_config
 
-LIFE = "240"  # seconds after which a proxy is ended, whatever becomes of the test
+LIFE = "600"  # seconds after which a proxy is ended, whatever becomes of the test
 PATH = f"/usr/local/sbin:/usr/sbin:/sbin:{os.environ.get('PATH', '')}"
 PROGRAMS = {"nginx": "nginx", "caddy": "caddy", "haproxy": "haproxy", "apache": "apache2"}
 PROVIDER = {"preset": "google", "client_id": "fake-client", "client_secret": "fake-secret"}
