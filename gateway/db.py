@@ -27,6 +27,7 @@ log = logging.getLogger("gateway.db")
 
 LONGEST_CAUSE = 160  # characters of somebody else's error message
 FRESH = 1.0  # seconds for which it is believed that the database answers, or does not
+PATIENCE = 10.0  # seconds for a connection to come about, for one in the pool to be free, for a sign of life
 BUSY_TIMEOUT = 15_000  # milliseconds a SQLite writer waits for another process
 
 # A prepared statement belongs to a server connection, and a pooler gives the next transaction another one.
@@ -102,11 +103,11 @@ class Database:
         else:
             self.engine = create_async_engine(
                 self.url,
-                connect_args=UNPREPARED,
+                connect_args=UNPREPARED | within(PATIENCE),
                 hide_parameters=True,
                 pool_size=pool_size,
                 max_overflow=0,
-                pool_timeout=10,
+                pool_timeout=PATIENCE,
                 pool_recycle=1800,
                 # A single statement, such as a refresh, has nothing to begin, commit, set or reset around it.
                 isolation_level="AUTOCOMMIT",

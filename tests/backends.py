@@ -33,8 +33,9 @@ def as_user(name: str, command: Sequence[str], folder: Path) -> list[str]:
 
 
 @contextmanager
-def pooled(url: str, size: int) -> Iterator[str]:
-    """The URL of the same database behind PgBouncer, with `size` server connections that take turns."""
+def pooled(url: str, size: int, patience: int = 20) -> Iterator[str]:
+    """The URL of the same database behind PgBouncer, with `size` server connections that take turns. `patience`:
+    seconds for which who asks waits for one of them."""
     need("pgbouncer")
     server, port = make_url(url), free_port()
     login = f"user={server.username}" + (f" password={server.password}" if server.password else "")
@@ -43,7 +44,8 @@ def pooled(url: str, size: int) -> Iterator[str]:
         (folder / "pgbouncer.ini").write_text(
             f"[databases]\n* = host={server.host} port={server.port or 5432} {login}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-            f"pool_mode = transaction\ndefault_pool_size = {size}\nserver_round_robin = 1\nquery_wait_timeout = 20\n"
+            f"pool_mode = transaction\ndefault_pool_size = {size}\nserver_round_robin = 1\n"
+            f"query_wait_timeout = {patience}\nserver_login_retry = 1\n"
         )
         command = ["timeout", "--kill-after=5", LIFE, "pgbouncer", str(folder / "pgbouncer.ini")]
         with started(as_user("nobody", command, folder), folder, {"PATH": PATH}, port):
