@@ -16,7 +16,7 @@ from gateway.errors import Unavailable
 from gateway.schema import signing_keys
 from gateway.sealing import Sealer
 from gateway.tokens.keys import LOOKUPS, PUBLISH_LEAD, RETIRE_MARGIN, Bucket, KeyRefusal, Keyring, UnreadableKey
-from gateway.tokens.signing import Algorithm
+from gateway.tokens.signing import Algorithm, generate, public_jwk
 
 SECRET = b"1" * 32
 LIFE = 300
@@ -340,3 +340,9 @@ def test_a_bucket_fills_again_with_time() -> None:
     bucket = Bucket(2, 10)
     taken = [bucket.take(now) for now in (100, 100, 100, 109, 110, 110, 200, 200, 200)]
     assert taken == [True, True, False, False, True, False, True, True, False]
+
+
+def test_no_key_id_passes_for_an_option_of_a_command() -> None:
+    kids = {public_jwk(generate("ES256"), "ES256")["kid"] for _ in range(400)}
+    assert len(kids) == 400
+    assert not [kid for kid in kids if kid.startswith("-")]

@@ -56,7 +56,7 @@ def rotate(config: str, force: bool) -> None:
     click.echo(f"Signing with {kid}.")
 
 
-@keys.command(context_settings={"ignore_unknown_options": True})  # a key id may begin with a hyphen
+@keys.command()
 @CONFIG
 @click.argument("kid")
 def retire(config: str, kid: str) -> None:
