@@ -60,8 +60,14 @@ def of_httpx(verifier: Verifier, **needs: Any) -> Any:
 
 
 def of_django(verifier: Verifier, **needs: Any) -> Any:
-    from django.http import HttpResponse
+    django_site(verifier, **needs)
     from django.test import Client
+
+    return Client()
+
+
+def django_site(verifier: Verifier, **needs: Any) -> None:
+    from django.http import HttpResponse
     from django.urls import path
 
     from gateway.resource.django import Protection as DjangoProtection
@@ -72,7 +78,6 @@ def of_django(verifier: Verifier, **needs: Any) -> Any:
         django_settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="fake", MIDDLEWARE=[])
         django.setup()
     django_settings.ROOT_URLCONF, django_settings.MIDDLEWARE = urls, []  # another module may have configured before
-    return Client()
 
 
 every_client = pytest.mark.parametrize("made", [of_fastapi, of_flask, of_httpx, of_django])
@@ -89,6 +94,19 @@ def test_a_client_is_signed_in_until_it_is_somebody_else(
     assert client.get("/").status_code == 200
     login_as(client, scopes=["orders:read"], cookie=cookie)
     assert client.get("/").status_code == 403
+
+
+@pytest.mark.parametrize("cookie", [None, "gateway"])
+async def test_the_async_client_of_django(verifier: Verifier, cookie: str | None) -> None:
+    django_site(verifier, role="staff")
+    from django.test import AsyncClient
+
+    client = AsyncClient()
+    assert (await client.get("/")).status_code == 401
+    login_as(client, roles=["staff"], cookie=cookie)
+    assert (await client.get("/")).status_code == 200
+    login_as(client, cookie=cookie)
+    assert (await client.get("/")).status_code == 403
 
 
 @every_client

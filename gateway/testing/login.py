@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,8 @@ def login_as(
 ) -> str:
     """Everything that `client` asks from now on carries an access token that says this; the token.
 
-    `client`: a test client of Starlette, FastAPI, Flask or Django, a client of httpx or httpx2, a session of requests.
+    `client`: a test client of Starlette, FastAPI, Flask or Django, a client of httpx or httpx2, a session of requests;
+    sync or async.
     `service` and `claims`: as `Issuer.token` has them. `cookie`: send the token in a cookie of this name, for an
     API that takes the gateway's. `by`: who signs, `issuer()` unless given.
 
@@ -38,11 +40,12 @@ def login_as(
     return token
 
 
-def set_header(client: Any, value: str | None) -> None:
+def set_header(client: Any, value: str) -> None:
     if hasattr(client, "environ_base"):  # Flask, werkzeug
         client.environ_base["HTTP_AUTHORIZATION"] = value
     elif hasattr(client, "defaults"):  # Django
-        client.defaults["HTTP_AUTHORIZATION"] = value
+        asynchronous = inspect.iscoroutinefunction(client.request)  # its defaults are headers, not of an environ
+        client.defaults["AUTHORIZATION" if asynchronous else "HTTP_AUTHORIZATION"] = value
     elif hasattr(client, "headers"):
         client.headers["Authorization"] = value
     else:
