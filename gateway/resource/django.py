@@ -9,10 +9,10 @@ The middleware reads the setting `GATEWAY_RESOURCE`:
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
@@ -43,7 +43,7 @@ class Protection(Guard):
         wanted = requirement(**needs)
 
         def decorate(view: View) -> View:
-            if inspect.iscoroutinefunction(view):
+            if is_async(view):
 
                 @functools.wraps(view)
                 async def protected(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -87,7 +87,7 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
     given = settings.GATEWAY_RESOURCE
     protection: Protection = given["protection"]
     wanted, public = requirement(**given.get("needs", {})), frozenset(given.get("public", ()))
-    if inspect.iscoroutinefunction(get_response):
+    if iscoroutinefunction(get_response):
 
         async def answer_async(request: HttpRequest) -> Any:
             refused = None if request.path_info in public else await protection.admit_async(request, wanted)
@@ -100,6 +100,13 @@ def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequ
         return get_response(request) if refused is None else refused
 
     return answer
+
+
+def is_async(view: Callable[..., Any]) -> bool:
+    """By Django's own mark. A class's `dispatch`, as `method_decorator` has it, is awaited where the methods are async,
+    and does not bear the mark."""
+    of_class = getattr(getattr(view, "func", None), "__self__", None)
+    return iscoroutinefunction(view) or getattr(of_class, "view_is_async", False) is True
 
 
 def principal(request: HttpRequest) -> Principal:

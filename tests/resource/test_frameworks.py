@@ -15,6 +15,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
@@ -149,12 +151,29 @@ def async_django_view(needs: Mapping[str, Any]) -> Any:
     return view
 
 
+STAFF = for_django.Protection(VERIFIER).require(role="staff")
+
+
+class Orders(View):
+    async def post(self, request: Any) -> HttpResponse:
+        return HttpResponse(for_django.principal(request).subject)
+
+
+@method_decorator(STAFF, name="dispatch")
+class Sales(Orders):
+    pass
+
+
 class Urls:
     urlpatterns = tuple(path(name, django_view(needs)) for name, needs in NEEDS.items())
 
 
 class AsyncUrls:
-    urlpatterns = tuple(path(name, async_django_view(needs)) for name, needs in NEEDS.items())
+    urlpatterns = (
+        *(path(name, async_django_view(needs)) for name, needs in NEEDS.items()),
+        path("class", STAFF(Orders.as_view())),
+        path("dispatch", Sales.as_view()),
+    )
 
 
 def django_app(handler: type[Any] = WSGIHandler, **more: Any) -> Any:
@@ -258,13 +277,27 @@ def test_the_description_names_scopes_and_where_to_sign_in() -> None:
 
 
 @pytest.mark.parametrize(("handler", "ask"), [(WSGIHandler, by_wsgi), (ASGIHandler, by_asgi)])
-def test_the_middleware_of_django(handler: type[Any], ask: Callable[..., Answered]) -> None:
+@pytest.mark.parametrize("urls", [Urls, AsyncUrls])
+def test_the_middleware_of_django(handler: type[Any], ask: Callable[..., Answered], urls: type[Any]) -> None:
     protection = for_django.Protection(VERIFIER)
-    given = {"protection": protection, "needs": {"role": "boss"}, "public": ["/any"]}
-    app = django_app(handler, MIDDLEWARE=["gateway.resource.django.middleware"], GATEWAY_RESOURCE=given)
-    assert ask(app, "/scope", f"Bearer {PERSON}")[0] == 403
+    given = {"protection": protection, "needs": {"group": "crew"}, "public": ["/any"]}
+    app = django_app(
+        handler, ROOT_URLCONF=urls, MIDDLEWARE=["gateway.resource.django.middleware"], GATEWAY_RESOURCE=given
+    )
+    stranger = token(ours(groups=[]))
+    assert ask(app, "/scope", f"Bearer {stranger}")[0] == 403
     assert ask(app, "/scope", None)[0] == 401
-    assert ask(app, "/any", f"Bearer {PERSON}")[0] == 200
+    assert ask(app, "/scope", f"Bearer {PERSON}")[0] == 200
+    assert ask(app, "/any", f"Bearer {stranger}")[0] == 200
+
+
+@pytest.mark.parametrize("where", ["/class", "/dispatch"])
+def test_a_class_of_django_with_async_methods(where: str) -> None:
+    csrf = ["django.middleware.csrf.CsrfViewMiddleware"]
+    client = TestClient(django_app(ASGIHandler, ROOT_URLCONF=AsyncUrls, MIDDLEWARE=csrf))
+    assert client.post(where).status_code == 401
+    assert client.post(where, headers={"Authorization": f"Bearer {SERVICE}"}).status_code == 403
+    assert client.post(where, headers={"Authorization": f"Bearer {PERSON}"}).text == ours()["sub"]
 
 
 def test_flask_in_front_of_everything() -> None:
