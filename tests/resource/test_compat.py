@@ -67,8 +67,12 @@ async def undecorated(request: Request) -> Any:
 
 @router.get("/b2c")
 @requires_b2c_auth
-async def b2c(request: Request) -> str:
-    return "in"
+async def b2c(request: Request) -> Any:
+    try:
+        validate_scope("access_as_user", request)
+        return get_token_claims(request)["emails"]
+    except AuthError as error:
+        return Response(content=error.error_msg, status_code=error.status_code)
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +156,12 @@ def test_a_person_of_a_b2c_user_flow(client: TestClient) -> None:
     initialize(B2C_TENANT, CLIENT, "B2C_1_susi", "contoso", transport=b2c_world().transport)
     now = int(time.time())
     valid = FLOW | {"iat": now, "nbf": now, "exp": now + 60}
-    assert get(client, "/b2c", entra_token(entra(**valid))).json() == "in"
+    assert get(client, "/b2c", entra_token(entra(**valid))).json() == ["a@example.com"]
     for changed in ({"tfp": "B2C_1_edit"}, {"iss": entra()["iss"]}, {"aud": "another"}, {"exp": now - 1}):
         assert get(client, "/b2c", entra_token(entra(**valid | changed))).status_code == 401
+    for changed in ({"scp": "other"}, {"scp": None, "roles": ["access_as_user"]}):
+        assert get(client, "/b2c", entra_token(entra(**valid | changed))).status_code == 403
+    assert get(client, "/jobs", entra_token(entra(**valid))).status_code == 401  # there the directory's own come in
 
 
 def test_what_was_not_initialized_is_said(client: TestClient, microsoft: Microsoft) -> None:
