@@ -20,8 +20,10 @@ Algorithm = Literal["ES256", "EdDSA", "RS256"]
 
 
 def generate(alg: Algorithm) -> Key:
-    """A new private key: P-256, Ed25519 or RSA with 3072 bits (the last takes up to a second of CPU). Its id begins with
-    no hyphen, so that no command takes it for an option."""
+    """A new private key: P-256, Ed25519 or RSA with 3072 bits (the last takes up to a second of CPU).
+
+    Its id does not begin with a hyphen, or commands would take it for an option.
+    """
     while (key := any_key(alg)).thumbprint().startswith("-"):
         pass
     return key
