@@ -32,14 +32,17 @@ class PeopleMiddleware(AuthenticationMiddleware):
 
 
 def user_of(person: Principal) -> AbstractUser:
-    """Found by the account id, never by an address; what the token says is laid over the row."""
+    """Found by the account id, never by an address; what the token says is laid over the row, where it differs."""
     said: dict[str, Any] = {
-        "first_name": person.claims.get("name") or "",
+        "first_name": (person.claims.get("name") or "")[:150],
         "email": person.claims.get("email") or "",
         "is_staff": "librarian" in person.roles,
         "is_superuser": "librarian" in person.roles,
     }
-    user, _ = get_user_model().objects.update_or_create(
-        username=person.subject, defaults=said, create_defaults=said | {"password": "!"}
-    )
+    user, _ = get_user_model().objects.get_or_create(username=person.subject, defaults=said | {"password": "!"})
+    changed = [name for name, value in said.items() if getattr(user, name) != value]
+    if changed:
+        for name in changed:
+            setattr(user, name, said[name])
+        user.save(update_fields=changed)
     return user

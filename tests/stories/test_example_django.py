@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -57,6 +58,10 @@ def test_a_librarian_keeps_books_and_a_reader_borrows_one(running: Command, site
     browser.wait(lambda: "lent to Grace Hopper" in browser.text, "the loan")
     browser.open(f"{site}/admin/")
     browser.wait(lambda: browser.text == "This is for librarians.", "the refusal")
+
+    session = {"gateway": browser.driver.get_cookie("gateway")["value"]}
+    with httpx2.Client(base_url=site, cookies=session, **PLAIN) as client, ThreadPoolExecutor(12) as tabs:
+        assert {page.status_code for page in tabs.map(client.get, ["/"] * 60)} == {200}
 
     commands = running.out[running.out.index("TOKEN=") : running.out.index("  Ctrl-C")]
     said = subprocess.run(["sh", "-euc", commands], check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
