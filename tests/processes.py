@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,8 @@ def example(
         assert started.end(end) == 0, started.err
         assert "Traceback" not in started.err
     finally:
+        with suppress(subprocess.TimeoutExpired):  # asked first: it has children to end
+            started.end(end)
         started.end(signal.SIGKILL)
 
 
