@@ -169,7 +169,7 @@ members = st.recursive(
 )
 
 
-@given(st.dictionaries(words, members), st.booleans())
+@given(st.dictionaries(words, members, max_size=6), st.booleans())
 def test_a_json_object_is_read_back(sent: dict[str, Any], ascii_only: bool) -> None:
     assert fields.json_object(JSON, json.dumps(sent, ensure_ascii=ascii_only).encode()) == sent
 

@@ -105,7 +105,7 @@ async def people(database: Database, chance: random.Random) -> list[Session]:
             given = {"expires_at": NOW} if chance.random() < 0.2 else {}
             made.append(await add_session(database, account_id, facts={"é": chance.random()}, **given))
     async with database.write() as connection:
-        ids = list({one.account_id for one in made})
+        ids = list(dict.fromkeys(one.account_id for one in made))
         for place, account_id in enumerate(ids):
             for _ in range(chance.randrange(4)):
                 key = {

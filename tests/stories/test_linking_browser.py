@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
-from browser import Browser, with_and_without_javascript, without_javascript
+from browser import Browser, without_javascript
 from harness import SECRET, free_port
 from processes import command, run
 
@@ -173,7 +173,7 @@ def await_ways_in(browser: Browser, *expected: str) -> None:
 # Linking
 
 
-@with_and_without_javascript
+@without_javascript
 def test_linking_microsoft_and_using_either(demo: Demo, browser: Browser) -> None:
     owner, other = someone("Emmy Noether"), someone("Amalie Noether")
     sign_in(demo, browser, "Google", owner)
@@ -281,7 +281,7 @@ def test_keeping_two_accounts_separate(demo: Demo, browser: Browser) -> None:
 # Deleting
 
 
-@with_and_without_javascript
+@without_javascript
 def test_deleting_and_taking_it_back_by_signing_in(demo: Demo, browser: Browser) -> None:
     person = someone("Hypatia")
     sign_in(demo, browser, "Google", person)
