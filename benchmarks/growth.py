@@ -62,7 +62,8 @@ def grown(paths: Sequence[Path]) -> list[Path]:
 
 def run(growth: Growth, paths: Sequence[Path], parts: Set[str], folder: File, server: str, drive: sides.Drive) -> Found:
     """Paths and parts, told line by line meanwhile. Raises Wrong, and Missing without PostgreSQL."""
-    with stage.bare(folder) as bare, pairs(growth, {path.gate for path in paths}, folder, server) as gates:
+    kinds = {path.gate for path in paths} or set(KINDS)  # only parts are wanted where there are no paths
+    with stage.bare(folder) as bare, pairs(growth, kinds, folder, server) as gates:
         print(f"Small: {growth.small}. Large: {growth.large}.\n\n{line(HEADINGS)}", flush=True)
         rows = []
         for path in paths:
