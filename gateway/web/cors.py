@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.apps import LOOPBACK
 from gateway.settings import AppSettings, Settings
@@ -38,25 +38,9 @@ def for_browsers(app: ASGIApp, settings: Settings) -> ASGIApp:
                 chosen = app
             elif scope["path"] in FOR_APPS and trusted.isdisjoint(map(tuple, scope["headers"])):
                 chosen = theirs
-            if chosen is not app and not any(name == b"origin" for name, _ in scope["headers"]):
-                chosen, send = app, varying(send)
         await chosen(scope, receive, send)
 
     return choose
-
-
-def varying(send: Send) -> Send:
-    """All that the middleware does where no browser says its Origin, in a fifth of its time: caches are told."""
-
-    async def tell(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = message.get("headers", ())
-            vary = [value for name, value in headers if name == b"vary"]
-            others = [pair for pair in headers if pair[0] != b"vary"] if vary else headers
-            message = {**message, "headers": [*others, (b"vary", b", ".join((*vary, b"Origin")))]}
-        await send(message)
-
-    return tell
 
 
 def is_step(scope: Scope) -> bool:
