@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from hashlib import sha256
 from typing import Any
 
 import pytest
-from itsdangerous import Signer
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
@@ -48,14 +46,6 @@ def test_a_sign_in_under_way_survives_a_new_secret_key() -> None:
     assert carried is not None
     assert after.code_verifier(carried) == before.code_verifier(attempt)
     assert after.nonce(carried) == before.nonce(attempt)
-
-
-def test_the_cookie_is_signed_as_itsdangerous_signs(ours: Attempts) -> None:
-    key = Sealer([NEW]).derive("attempt/cookie")
-    plain = Signer(key, key_derivation="none", digest_method=sha256)
-    for number in range(3):
-        packed = ours.pack(ours.start("google", f"/{number}", NOW))
-        assert plain.sign(plain.unsign(packed)).decode() == packed
 
 
 def test_the_cookie_holds_neither_nonce_nor_verifier(ours: Attempts) -> None:  # PKCE-1

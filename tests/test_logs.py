@@ -246,7 +246,9 @@ def test_parameters_that_were_cut_are_hidden() -> None:
 
 @given(st.text(st.sampled_from("ab=:'\"@%&\\. \neyJgwr_codestatcookie"), max_size=300))
 def test_any_text_can_be_redacted(text: str) -> None:
-    logs.redact(text)
+    """And what is redacted has no more to hide."""
+    once = logs.redact(text)
+    assert logs.redact(once) == once
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from gateway.errors import ConfigurationError
 from gateway.settings import RESERVED_NAMES, build, examine, load
 from gateway.settings.read import COMMAND_VARIABLES
 
+from harness import SECRET
+
 # Where values come from
 
 
@@ -105,7 +107,8 @@ def test_parameters_come_from_the_environment_as_pairs(tmp_path: Path) -> None:
     ],
 )
 def test_variables_that_are_no_settings_of_ours_are_left_alone(tmp_path: Path, name: str) -> None:
-    read(tmp_path, "", {name: "tcp://10.0.0.1:8000"})
+    text = f'[gateway]\nsecret_keys = ["{SECRET}"]'
+    assert read(tmp_path, text, {name: "tcp://10.0.0.1:8000"}) == read(tmp_path, text)
 
 
 def test_every_variable_the_commands_read_is_left_to_them() -> None:

@@ -236,8 +236,6 @@ def test_one_header_more(town: tuple[asyncio.Runner, House]) -> None:
 
 
 async def test_who_was_let_pass_goes_the_short_way(house: House) -> None:
-    answers = await house.ask(PLAIN.format(token=house.token()), 1)
-    assert len(house.asked) == 2  # and the request that closes
     token = house.token()
     first = await house.ask(PLAIN.format(token=token))
     house.asked.clear()

@@ -26,7 +26,7 @@ class PeopleMiddleware(AuthenticationMiddleware):
             request.user = user_of(principal(request))
         elif refused.status_code == 401 and "text/html" in request.headers.get("Accept", ""):
             # Whose access token has expired is renewed on the way, and sees nothing of it.
-            target = request.build_absolute_uri() if request.method == "GET" else settings.SITE
+            target = f"{settings.SITE}{request.get_full_path()}" if request.method == "GET" else settings.SITE
             return HttpResponseRedirect(f"{settings.GATEWAY}/auth/login?{urlencode({'redirect_to': target})}")
         return refused
 

@@ -2,12 +2,13 @@
 
 import os
 import secrets
+from urllib.parse import urlsplit
 
 SITE, GATEWAY = os.environ["SITE_URL"], os.environ["GATEWAY_URL"]
 COOKIE = os.environ["GATEWAY_COOKIE"]  # of the gateway's session: `__Host-gateway` on https
 
 SECRET_KEY = secrets.token_urlsafe(48)
-ALLOWED_HOSTS = ["*"]
+ALLOWED_HOSTS = [urlsplit(SITE).hostname]
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

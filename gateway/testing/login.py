@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from gateway.testing.issuer import SUBJECT, Issuer, issuer
@@ -33,23 +33,24 @@ def login_as(
     token = (by or issuer()).token(
         subject=subject, scopes=scopes, roles=roles, groups=groups, service=service, **claims
     )
-    if cookie is None:
-        set_header(client, f"Bearer {token}")
-    else:
+    if cookie is not None:
         set_cookie(client, cookie, token)
+    headers, name = kept_headers(client)
+    headers.pop(name, None)  # or it would go before a cookie
+    if cookie is None:
+        headers[name] = f"Bearer {token}"
     return token
 
 
-def set_header(client: Any, value: str) -> None:
+def kept_headers(client: Any) -> tuple[MutableMapping[str, Any], str]:
+    """What the client sends with every request, and its name there for Authorization."""
     if hasattr(client, "environ_base"):  # Flask, werkzeug
-        client.environ_base["HTTP_AUTHORIZATION"] = value
-    elif hasattr(client, "defaults"):  # Django
-        asynchronous = inspect.iscoroutinefunction(client.request)  # its defaults are headers, not of an environ
-        client.defaults["AUTHORIZATION" if asynchronous else "HTTP_AUTHORIZATION"] = value
-    elif hasattr(client, "headers"):
-        client.headers["Authorization"] = value
-    else:
-        raise TypeError(f"a {type(client).__name__} keeps no headers to send")
+        return client.environ_base, "HTTP_AUTHORIZATION"
+    if hasattr(client, "defaults"):  # Django; an async client's are headers, not of an environ
+        return client.defaults, "AUTHORIZATION" if inspect.iscoroutinefunction(client.request) else "HTTP_AUTHORIZATION"
+    if hasattr(client, "headers"):
+        return client.headers, "Authorization"
+    raise TypeError(f"a {type(client).__name__} keeps no headers to send")
 
 
 def set_cookie(client: Any, name: str, value: str) -> None:

@@ -5,7 +5,6 @@ Both are on the way of many requests, so they are plain ASGI: no Request object,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import InvalidGrant, SessionOver, UnsupportedGrantType
 from gateway.flows.renew import Pair
+from gateway.tokens.signing import write
 
 from . import fields
 from .callers import browser_mark, presented, same_site
@@ -22,8 +22,6 @@ from .grants import GRANTS
 from .grants.refresh_token import renew
 from .parts import Parts, parts_of
 from .problems import answer
-
-write = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Token:
