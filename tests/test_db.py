@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, text
 
 from gateway.db import FRESH, Database, Probe, normalise
 
@@ -77,3 +77,19 @@ async def test_a_database_is_asked_once_by_however_many(database_url: str) -> No
     answered = await asyncio.gather(*(database.answers(10) for _ in range(20)))
     await database.close()
     assert (answered, statements.count("SELECT 1")) == ([True] * 20, 1)
+
+
+@pytest.mark.postgres
+async def test_a_connection_that_the_server_has_cut_is_not_used(postgres_url: str) -> None:
+    """Not even for what must not be tried twice."""
+    database, other = Database(postgres_url), create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    try:
+        async with database.write() as connection:
+            cut = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        with other.connect() as beside:
+            assert beside.scalar(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": cut})  # waits, in ms
+        async with database.write() as connection:
+            assert (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one() != cut
+    finally:
+        other.dispose()
+        await database.close()
