@@ -12,15 +12,16 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Literal
 
 from itsdangerous import BadSignature, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
-from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Executable, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import schema
@@ -31,12 +32,6 @@ from .sealing import Sealer
 
 LIFETIME = 600  # seconds a person has at the provider
 ID = re.compile(r"[A-Za-z0-9_-]{32}")
-
-SPEND = {  # by dialect
-    "postgresql": postgresql.insert(schema.spent).on_conflict_do_nothing().returning(schema.spent.c.digest),
-    "sqlite": sqlite.insert(schema.spent).on_conflict_do_nothing().returning(schema.spent.c.digest),
-}
-
 
 Purpose = Literal["sign_in", "link", "join"]
 Row = dict[str, Any]  # of `spent`
@@ -185,8 +180,16 @@ class Claims:
     async def _spend(self, rows: Sequence[Row]) -> list[bool]:
         async with self._database.statement() as connection:
             in_order = sorted(rows, key=DIGEST)  # in every process, so that no two wait for each other
-            spent = set((await connection.execute(SPEND[connection.dialect.name], in_order)).scalars())
+            spent = set((await connection.execute(spend_once(connection.dialect.name), in_order)).scalars())
         return [DIGEST(row) in spent for row in rows]
+
+
+@cache
+def spend_once(dialect: str) -> Executable:
+    """The statement, in the words of this database, whose dialect is the one that is loaded."""
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert
+    statement: Executable = insert(schema.spent).on_conflict_do_nothing().returning(schema.spent.c.digest)
+    return statement
 
 
 def row_of(value: str, expires_at: int) -> Row:
@@ -196,7 +199,7 @@ def row_of(value: str, expires_at: int) -> Row:
 async def spend(connection: AsyncConnection, value: str, expires_at: int) -> bool:
     """Whether this value is spent now for the first time; remembered until `expires_at` (epoch seconds)."""
     row = row_of(value, expires_at)
-    return (await connection.execute(SPEND[connection.dialect.name], row)).one_or_none() is not None
+    return (await connection.execute(spend_once(connection.dialect.name), row)).one_or_none() is not None
 
 
 async def prune(connection: AsyncConnection, now: int, limit: int) -> int:

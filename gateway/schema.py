@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     Uuid,
     false,
@@ -34,6 +35,12 @@ metadata = MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
+
+
+def only(condition: str) -> dict[str, TextClause]:
+    """An index of the rows for which this holds: the options of each database, for `complete`."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
 
 accounts = Table(
     "accounts",
@@ -131,19 +138,9 @@ sessions = Table(
     Column("ended_at", BigInteger),
     Column("end_reason", String(32)),
     CheckConstraint("account_id IS NOT NULL OR ended_at IS NOT NULL", name="owned"),
-    Index(
-        "ix_sessions_parent_id",
-        "parent_id",
-        postgresql_where=text("parent_id IS NOT NULL"),
-        sqlite_where=text("parent_id IS NOT NULL"),
-    ),
-    Index(
-        "ix_sessions_ended_at",
-        "ended_at",
-        postgresql_where=text("ended_at IS NOT NULL"),
-        sqlite_where=text("ended_at IS NOT NULL"),
-    ),
-    postgresql_with={"fillfactor": "70"},
+    Index("ix_sessions_parent_id", "parent_id", info=only("parent_id IS NOT NULL")),
+    Index("ix_sessions_ended_at", "ended_at", info=only("ended_at IS NOT NULL")),
+    info={"postgresql_with": {"fillfactor": "70"}},
 )
 
 events = Table(
@@ -173,14 +170,7 @@ signing_keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("activated_at", BigInteger),
     Column("retire_at", BigInteger),  # when its last token is dead
-    Index(
-        "uq_signing_keys_family_state",
-        "family",
-        "state",
-        unique=True,
-        postgresql_where=text("state <> 'previous'"),
-        sqlite_where=text("state <> 'previous'"),
-    ),
+    Index("uq_signing_keys_family_state", "family", "state", unique=True, info=only("state <> 'previous'")),
 )
 
 # What a person has agreed that an application may have; only for applications that ask.
@@ -230,3 +220,15 @@ spent = Table(
     Column("digest", LargeBinary, primary_key=True),  # SHA-256 of purpose and value
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
+
+
+def complete() -> MetaData:
+    """The tables with the options that only one database or the other knows, for whoever makes or compares tables.
+
+    SQLAlchemy loads a database's dialect as soon as it is given one of these, and a server needs no more than its own.
+    """
+    for table in metadata.tables.values():
+        table.dialect_kwargs.update(table.info)
+        for index in table.indexes:
+            index.dialect_kwargs.update(index.info)
+    return metadata

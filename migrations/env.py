@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gateway.schema import metadata
+from gateway.schema import complete
 
 connection = context.config.attributes["connection"]
 if connection is None:
@@ -10,7 +10,7 @@ if connection is None:
 
 context.configure(
     connection=connection,
-    target_metadata=metadata,
+    target_metadata=complete(),
     render_as_batch=connection.dialect.name == "sqlite",
     transactional_ddl=True,
 )

@@ -26,13 +26,28 @@ async def tables(url: str) -> set[str]:
 
 async def test_head_is_what_the_schema_says(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), schema.metadata))
+        return list(compare_metadata(MigrationContext.configure(connection), schema.complete()))
 
     database = Database(database_url)
     async with database.read() as connection:
         found = await connection.run_sync(differences)
     await database.close()
     assert found == []
+
+
+async def test_partial_indexes_are_those_of_the_schema(database_url: str) -> None:
+    def partial(connection: Connection) -> set[str | None]:
+        option, found = f"{connection.dialect.name}_where", inspect(connection)
+        indexes = [index for table in found.get_table_names() for index in found.get_indexes(table)]
+        return {index["name"] for index in indexes if option in index.get("dialect_options", {})}
+
+    database = Database(database_url)
+    async with database.read() as connection:
+        found = await connection.run_sync(partial)
+    await database.close()
+    indexes = [index for table in schema.complete().tables.values() for index in table.indexes]
+    wanted = {index.name for index in indexes if index.dialect_options[database.dialect]["where"] is not None}
+    assert found == wanted != set()
 
 
 async def test_up_and_down_again(database_url: str) -> None:
