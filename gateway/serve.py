@@ -46,13 +46,33 @@ def run(config: str, host: str, port: int, workers: int) -> None:
     """Serve until a signal. Raises ConfigurationError, GatewayError and CannotStart before anything listens."""
     configure_logs()
     settings = load(config, os.environ, {"port": port})
+    if workers == 1:
+        run_alone(settings, host, port)
+        return
     asyncio.run(rehearse(settings))
     with listen(host, port) as listener:
         announce(settings, host, port)
-        if workers == 1:
-            Server(uvicorn.Config(create_app(settings), host=host, port=port, **options())).run([listener])
-        else:
-            run_workers(config, host, port, workers, listener)
+        run_workers(config, host, port, workers, listener)
+
+
+def run_alone(settings: Settings, host: str, port: int) -> None:
+    app = create_app(settings)
+    server = Server(uvicorn.Config(app, host=host, port=port, **options()))
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(start_and_serve(app, server))
+
+
+async def start_and_serve(app: Gateway, server: Server) -> None:
+    """Start before anything listens. The server's lifespan finds it started, and stops it when all has gone well."""
+    host, port = server.config.host, server.config.port
+    try:
+        await app.start()
+        with listen(host, port) as listener:
+            announce(app.parts.settings, host, port)
+            await server.serve([listener])
+    except BaseException:
+        await app.stop()
+        raise
 
 
 def announce(settings: Settings, host: str, port: int) -> None:
