@@ -10,7 +10,6 @@ import asyncio
 import logging
 import math
 import select
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -193,6 +192,7 @@ class Database:
 
 def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
     """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
+    import sqlite3  # a megabyte, which a server on PostgreSQL does without
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def try_first(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:

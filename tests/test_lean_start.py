@@ -15,7 +15,7 @@ LATER = frozenset({"alembic", "authlib", "httpx2", "jinja2", "redis", "sqlalchem
 # What the other database needs.
 OTHERS = {
     "sqlite": frozenset({"psycopg", "sqlalchemy.dialects.postgresql"}),
-    "postgresql": frozenset({"aiosqlite", "sqlalchemy.dialects.sqlite"}),
+    "postgresql": frozenset({"_sqlite3", "aiosqlite", "sqlalchemy.dialects.sqlite"}),
 }
 
 
