@@ -43,6 +43,16 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
+def test_a_worker_has_all_that_it_loads_out_of_the_collectors_sight(database_url: str, tmp_path: Path) -> None:
+    with site(database_url, tmp_path) as made:
+        code = (
+            "import gc, os; from gateway import serve; before = gc.get_freeze_count();"
+            f"os.environ |= {{serve.CONFIG: {str(made.config)!r}, serve.PORT: '8000', serve.BOARD: {str(tmp_path)!r}}};"
+            "gc.disable(); serve.worker(); print(before, gc.isenabled(), gc.get_freeze_count() > 50_000)"
+        )
+        assert run(code) == "0 True True\n"
+
+
 SHOW = """
 for name in sorted(vars(package)):
     if name[0] != "_":

@@ -33,11 +33,9 @@ def demo(port: int) -> None:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64))
 def serve(config: str, host: str, port: int, workers: int) -> None:
     """Run the gateway."""
-    gc.disable()  # nothing that is loaded now is garbage: a tenth of the start, and of the collector's work for ever
+    gc.disable()  # nothing that is loaded now is garbage: a tenth of the start; on again when all is loaded
     from gateway.serve import run
 
-    gc.freeze()
-    gc.enable()
     run(config, host, port, workers)
 
 
