@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html.parser import HTMLParser
 
 from gateway.web.pages import (
@@ -38,7 +37,7 @@ STAFF = ProviderButton("staff", "Staff", f"{BASE}/auth/staff/login")
 CONFIRM = f"{BASE}/auth/google/login?prompt=login"
 ONLY = IdentityRow("i-1", "Google", "ada@example.com", True, NOW - 40 * 86400, NOW - 720, "google")
 TWO = (
-    replace(ONLY, removable=True),
+    ONLY._replace(removable=True),
     IdentityRow("i-2", "Staff", None, False, NOW - 9000, NOW - 9000, removable=True),
 )
 ACCOUNT = AccountView(
@@ -56,8 +55,7 @@ ACCOUNT = AccountView(
     activity=(ActivityRow("Signed in with Google", NOW - 720, FIREFOX, "198.51.100.2"),),
     notice="The session was ended.",
 )
-FULL = replace(
-    ACCOUNT,
+FULL = ACCOUNT._replace(
     identities=TWO,
     activity=ACCOUNT.activity * (LATELY + 2),
     roles=("admin", "billing"),
@@ -95,15 +93,14 @@ ERROR = ErrorView(
 
 
 def hostile_account() -> AccountView:
-    return replace(
-        FULL,
+    return FULL._replace(
         name=EVIL,
         email=EVIL,
         notice=EVIL,
         identities=(IdentityRow("i-4", EVIL, EVIL, False, NOW, NOW, EVIL, removable=True),),
         roles=(EVIL,),
         addresses=(EVIL, "ada@example.com"),
-        links=(replace(STAFF, label=EVIL, brand=EVIL),),
+        links=(STAFF._replace(label=EVIL, brand=EVIL),),
         sessions=(SessionRow("s-4", False, EVIL, EVIL, EVIL, NOW, NOW),),
         activity=(ActivityRow(EVIL, NOW, EVIL, EVIL),),
     )
@@ -111,19 +108,19 @@ def hostile_account() -> AccountView:
 
 def hostile_join() -> JoinView:
     known = (KnownIdentity("staff", EVIL, EVIL, EVIL),)
-    return replace(JOIN, label=EVIL, brand=EVIL, email=EVIL, known=known)
+    return JOIN._replace(label=EVIL, brand=EVIL, email=EVIL, known=known)
 
 
 def hostile_merge() -> MergeView:
     identity = IdentityRow("i-5", EVIL, EVIL, False, NOW, NOW, EVIL)
     card = AccountCard(EVIL, EVIL, False, NOW, (identity,))
-    return replace(MERGE, survivor=card, absorbed=card)
+    return MERGE._replace(survivor=card, absorbed=card)
 
 
 SAMPLES = {
     "sign-in": PAGES.sign_in(SignInView((GOOGLE, MICROSOFT, STAFF), "Please sign in.", "app.example.com")),
     "sign-in, nothing configured": PAGES.sign_in(SignInView(())),
-    "sign-in, hostile": PAGES.sign_in(SignInView((replace(STAFF, label=EVIL, brand=EVIL),), EVIL, EVIL)),
+    "sign-in, hostile": PAGES.sign_in(SignInView((STAFF._replace(label=EVIL, brand=EVIL),), EVIL, EVIL)),
     "account": PAGES.account(ACCOUNT),
     "account, empty": PAGES.account(
         AccountView(None, None, verified=False, member_since=NOW, identities=(), sessions=(), now=NOW)
@@ -135,8 +132,8 @@ SAMPLES = {
     "merge": PAGES.merge(MERGE),
     "merge, hostile": PAGES.merge(hostile_merge()),
     "error": PAGES.error(ERROR),
-    "error, nowhere to start": PAGES.error(replace(ERROR, code="not_found", again_href=None)),
-    "error, hostile": PAGES.error(replace(ERROR, code=EVIL, sentence=EVIL, request_id=EVIL)),
+    "error, nowhere to start": PAGES.error(ERROR._replace(code="not_found", again_href=None)),
+    "error, hostile": PAGES.error(ERROR._replace(code=EVIL, sentence=EVIL, request_id=EVIL)),
     "sign-in for an application": PAGES.sign_in(
         SignInView((GOOGLE,), target="The shop", cancel_href=f"{BASE}/auth/authorize?resume=token&cancel=1")
     ),

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gateway.web import devices, pages, reference
 
 from processes import site
 
@@ -51,6 +57,13 @@ def test_a_worker_has_all_that_it_loads_out_of_the_collectors_sight(database_url
             "gc.disable(); serve.worker(); print(before, gc.isenabled(), gc.get_freeze_count() > 50_000)"
         )
         assert run(code) == "0 True True\n"
+
+
+@pytest.mark.parametrize("module", [devices, pages, reference])
+def test_views_cost_the_start_little(module: ModuleType) -> None:
+    made_here = [thing for thing in vars(module).values() if getattr(thing, "__module__", "") == module.__name__]
+    assert any(hasattr(thing, "_fields") for thing in made_here)
+    assert not [thing for thing in made_here if is_dataclass(thing)]
 
 
 SHOW = """

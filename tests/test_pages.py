@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -129,7 +128,7 @@ def test_joining_shows_the_new_address_whole_and_the_known_ones_masked() -> None
 
 
 def test_staying_apart_is_offered_only_where_it_is_allowed() -> None:
-    html = PAGES.join(replace(JOIN, may_separate=False))
+    html = PAGES.join(JOIN._replace(may_separate=False))
     assert "Keep a separate account" not in controls(html)
     assert fields(html) == [("provider", "google", False), ("provider", "staff", False)]
 
@@ -164,7 +163,7 @@ def test_error_page_carries_code_request_and_a_way_on() -> None:
     [("reauthentication_required", "Confirm it is you"), ("not_signed_in", "Sign in"), ("server_error", "Start again")],
 )
 def test_the_way_on_is_named_after_what_it_does(code: str, words: str) -> None:
-    assert controls(PAGES.error(replace(ERROR, code=code)))[0] == words
+    assert controls(PAGES.error(ERROR._replace(code=code)))[0] == words
 
 
 def gateway_errors(kind: type[errors.GatewayError] = errors.GatewayError) -> list[type[errors.GatewayError]]:
@@ -187,8 +186,8 @@ FOR_PROGRAMS = {
 
 @pytest.mark.parametrize("kind", gateway_errors(), ids=lambda kind: kind.__name__)
 def test_every_error_people_see_has_words_of_its_own(kind: type[errors.GatewayError]) -> None:
-    page = Document(PAGES.error(replace(ERROR, code=kind.code, sentence=kind.sentence)))
-    other = Document(PAGES.error(replace(ERROR, code="something_else", sentence=kind.sentence)))
+    page = Document(PAGES.error(ERROR._replace(code=kind.code, sentence=kind.sentence)))
+    other = Document(PAGES.error(ERROR._replace(code="something_else", sentence=kind.sentence)))
     helped = page.all("main")[0].text.replace(kind.code, "") != other.all("main")[0].text.replace("something_else", "")
     assert helped or kind.code in FOR_PROGRAMS
     assert page.all("h1")[0].text.rstrip(".") != kind.sentence.rstrip(".")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 # Order matters: most browsers claim to be the ones below them as well.
 _BROWSERS = (
@@ -35,8 +34,7 @@ _HANDHELD = {"iPhone", "iPad", "Android"}
 _PRODUCT = re.compile(r"([A-Za-z][A-Za-z0-9._-]{0,39})/")
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     name: str
     kind: Literal["computer", "phone", "program"]
 

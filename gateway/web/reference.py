@@ -1,10 +1,9 @@
-"""The description of `openapi.py` as people read it: what the page /docs shows, as frozen views. Pure."""
+"""The description of `openapi.py` as people read it: what the page /docs shows, as views. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Tree = Mapping[str, Any]
 
@@ -15,8 +14,7 @@ CALLERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A parameter, or a member of a shape. `kind` is what it looks like, `place` where a parameter goes."""
 
     name: str
@@ -27,16 +25,14 @@ class Member:
     shape: str | None = None  # the shape its values have
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     status: str
     lines: tuple[str, ...]
     shape: str | None = None
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One operation. `callers` is empty where anybody may ask."""
 
     id: str
@@ -51,22 +47,19 @@ class Call:
     answers: tuple[Answer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     id: str
     name: str
     text: str
     calls: tuple[Call, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     name: str
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ApiView:
+class ApiView(NamedTuple):
     url: str
     about: str
     groups: tuple[Group, ...]
