@@ -3,6 +3,7 @@
 from .decision import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, SignIn, Verdict, decide, in_domains
 from .store import (
     PROFILE_COLUMNS,
+    TELL_AGAIN,
     Account,
     LinkedIdentity,
     add_identity,
@@ -20,12 +21,14 @@ from .store import (
     refresh_identity,
     remove,
     remove_identity,
+    telling_again,
     to_profile,
     with_email,
 )
 
 __all__ = [
     "PROFILE_COLUMNS",
+    "TELL_AGAIN",
     "Account",
     "AskToJoin",
     "Create",
@@ -54,6 +57,7 @@ __all__ = [
     "refresh_identity",
     "remove",
     "remove_identity",
+    "telling_again",
     "to_profile",
     "with_email",
 ]

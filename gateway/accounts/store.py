@@ -58,8 +58,11 @@ HOLDERS = (
     .order_by(schema.accounts.c.created_at, schema.accounts.c.id)
 )
 # What a provider says of an identity that is this account's still; and again, with the address as it was.
-TELL = update(schema.identities).where(
-    schema.identities.c.id == bindparam("which"), schema.identities.c.account_id == bindparam("of_account")
+TOLD = ("provider", "email", "email_key", "email_verified", "email_authority", "name", "picture", "ids", "last_used_at")
+TELL = (
+    update(schema.identities)
+    .where(schema.identities.c.id == bindparam("which"), schema.identities.c.account_id == bindparam("of_account"))
+    .values({name: bindparam(f"told_{name}", type_=schema.identities.c[name].type) for name in TOLD})
 )
 TELL_AGAIN = TELL.where(
     schema.identities.c.email.is_not_distinct_from(bindparam("known_email", type_=Text)),
@@ -181,13 +184,23 @@ async def refresh_identity(
 
     Overtaken when the identity is not this account's any more.
     """
-    given = {"which": identity_id, "of_account": account_id, **told(identity, now)}
-    known = {"known_email": identity.email, "known_verified": identity.email_verified}
-    if (await connection.execute(TELL_AGAIN, given | known)).rowcount == 1:
+    if (await connection.execute(TELL_AGAIN, telling_again(account_id, identity_id, identity, now))).rowcount == 1:
         return False
-    if (await connection.execute(TELL, given)).rowcount != 1:
+    if (await connection.execute(TELL, telling(account_id, identity_id, identity, now))).rowcount != 1:
         raise Overtaken("the identity was unlinked, or went to another account")
     return True
+
+
+def telling(account_id: uuid.UUID, identity_id: uuid.UUID, identity: Identity, now: int) -> dict[str, Any]:
+    """What TELL is given."""
+    said = {f"told_{name}": value for name, value in told(identity, now).items()}
+    return {"which": identity_id, "of_account": account_id, **said}
+
+
+def telling_again(account_id: uuid.UUID, identity_id: uuid.UUID, identity: Identity, now: int) -> dict[str, Any]:
+    """What TELL_AGAIN is given."""
+    known = {"known_email": identity.email, "known_verified": identity.email_verified}
+    return telling(account_id, identity_id, identity, now) | known
 
 
 def told(identity: Identity, now: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from gateway.sessions import Opening
 from gateway.tokens.codes import Codes
 from gateway.tokens.refresh import GATEWAY
 
-from .facts import facts_of, retell
+from .facts import facts_of, refresh, retell
 
 TRIES = 5  # of a transaction that others overtake
 SCOPE = "openid profile email groups"  # what the gateway's own browser session may do
@@ -115,6 +115,7 @@ class Desk:
 async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, origin: Origin, now: int) -> Admission:
     identity = newcomer.identity
     found = await accounts.find(connection, identity)
+    facts: Mapping[str, Any] | None = None
     match await verdict_on(connection, desk.terms.policy, newcomer, found, origin, now):
         case Refuse(error, account_id):
             refused = Event("sign_in_refused", account_id, None, identity.provider, {"reason": error.code})
@@ -124,7 +125,7 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
             return Admission(question=await ask(connection, desk, newcomer, asked, origin, now))
         case SignIn(account_id, identity_id):
             if found:  # who was invited has come a moment ago
-                await welcome_back(connection, found[0], identity_id, newcomer, origin, now)
+                facts = await welcome_back(connection, found[0], identity_id, newcomer, origin, now)
         case Join(account_id):
             account = await hold_holder(connection, account_id, identity)
             identity_id = await link(connection, account, newcomer, origin, now, {"by": "verified address"})
@@ -132,7 +133,8 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
             account, identity_id = await accounts.create(connection, identity, now)
             account_id = account.id
             await events.record(connection, Event("account_created", account_id, None, identity.provider), origin, now)
-    return await open_session(connection, desk, newcomer, account_id, identity_id, origin, now)
+    facts = facts or await facts_of(connection, account_id)
+    return await open_session(connection, desk, newcomer, account_id, identity_id, facts, origin, now)
 
 
 async def verdict_on(
@@ -241,14 +243,16 @@ async def welcome_back(
     newcomer: Newcomer,
     origin: Origin,
     now: int,
-) -> None:
-    """What follows from a known identity's being there again, at an account that the caller holds."""
+) -> Mapping[str, Any]:
+    """What follows from a known identity's being there again, at an account that the caller holds. The account's facts,
+    which hold until an identity comes or goes."""
     identity = newcomer.identity
-    changed = await accounts.refresh_identity(connection, account.id, identity_id, identity, now)
+    facts = await refresh(connection, account.id, identity_id, identity, now)
     await cancel_deletion(connection, account, identity.provider, origin, now)
-    if changed:
+    if facts is None:
         await sessions.hold(connection, [account.id], now, beside=newcomer.replaces)
-        await retell(connection, account.id, now)
+        facts = await retell(connection, account.id, now)
+    return facts
 
 
 async def keep_tokens(
@@ -273,6 +277,7 @@ async def open_session(
     newcomer: Newcomer,
     account_id: uuid.UUID,
     identity_id: uuid.UUID,
+    facts: Mapping[str, Any],
     origin: Origin,
     now: int,
 ) -> Admission:
@@ -292,7 +297,7 @@ async def open_session(
         user_agent=origin.user_agent,
         ip=origin.ip,
         facts={
-            **await facts_of(connection, account_id),
+            **facts,
             "groups": list(identity.groups),
             "provider_roles": list(identity.roles),
             **({"sid": Codes(desk.sealer).sid(str(session_id), grant.client_id)} if newcomer.grant else {}),

@@ -17,6 +17,7 @@ from gateway.identity import Identity
 
 from . import admit as admission
 from .admit import Admission, Desk, Newcomer
+from .facts import facts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: in
         await admission.welcome_back(connection, account, identity_id, proven, origin, now)
         welcomed = replace(account, delete_at=None)
         await settle(connection, desk, welcomed, admission.waiting(proof, proven.replaces), origin, now)
-        return await admission.open_session(connection, desk, proven, account.id, identity_id, origin, now)
+        facts = await facts_of(connection, account.id)
+        return await admission.open_session(connection, desk, proven, account.id, identity_id, facts, origin, now)
 
     return await desk.undisturbed(work)
 
