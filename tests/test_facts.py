@@ -1,4 +1,4 @@
-"""Facts of an account: read as its identity is refreshed, and what comes of it is what the steps would have come to."""
+"""Facts of an account: read as its identity is refreshed, as in steps; and sessions know what is true meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from admitted import NOW, identity
+from admitted import NOW, identity, rows
+from racing import House, Race, hold_races, house, linking, signing_in, unlinking
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,11 +17,13 @@ from gateway import accounts
 from gateway.accounts import grants
 from gateway.db import Database
 from gateway.errors import Overtaken
-from gateway.flows.facts import refresh, refresh_in_steps
+from gateway.flows import operate
+from gateway.flows.facts import facts_of, refresh, refresh_in_steps
 from gateway.identity import Identity
 from gateway.schema import identities
+from gateway.schema import sessions as sessions_table
 
-pytestmark = pytest.mark.postgres
+__all__ = ["house"]  # a fixture
 
 ADA = identity("1", "Ada@example.com", name="Ada", picture="https://op.example/a.png", ids={"oid": "é"})
 Refresh = Callable[..., Awaitable[Any]]
@@ -57,6 +60,7 @@ async def came_of(db: Database, way: Refresh, *given: Any) -> tuple[Any, list[st
     return facts, kept
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize(
     "said",
     [
@@ -74,12 +78,14 @@ async def test_an_identity_is_refreshed_as_in_steps(db: Database, said: Identity
         assert await came_of(db, refresh, *given) == await came_of(db, refresh_in_steps, *given)
 
 
+@pytest.mark.postgres
 async def test_an_account_without_address_or_role_is_refreshed_as_in_steps(db: Database) -> None:
     _, (account_id, identity_id) = await people(db, roles=())
     given = account_id, identity_id, identity("4", name="Nobody")
     assert await came_of(db, refresh, *given) == await came_of(db, refresh_in_steps, *given)
 
 
+@pytest.mark.postgres
 async def test_who_has_the_address_they_had_is_refreshed_in_one_statement(db: Database) -> None:
     (account_id, identity_id), _ = await people(db)
     statements: list[Any] = []
@@ -99,3 +105,25 @@ async def test_who_has_the_address_they_had_is_refreshed_in_one_statement(db: Da
         "verified": ["Ada@example.com", "z@example.com"],
         "granted": ["admin", "Äditor"],
     }
+
+
+@pytest.mark.parametrize("change", ["grant", "link", "unlink"])
+async def test_a_session_knows_what_changes_while_it_opens(house: House, change: str) -> None:
+    async def prepare(house: House) -> Race:
+        session, first, second = await house.two_ways_in()
+        changing = {
+            "grant": lambda desk: operate.grant(desk.database, session.account_id, "admin", NOW),
+            "link": linking(session, house.somebody()),
+            "unlink": unlinking(session, await house.identity_id(second)),
+        }
+
+        async def known() -> bool:
+            async with house.desk.database.read() as connection:
+                facts = await facts_of(connection, session.account_id)
+            all_ = await rows(house.desk.database, sessions_table)
+            living = [one for one in all_ if one.account_id == session.account_id and one.ended_at is None]
+            return all(facts.items() <= one.facts.items() for one in living)
+
+        return Race(signing_in(first), changing[change], lambda left, _: left.session, known)
+
+    await hold_races(house, prepare, steps=8)
