@@ -17,6 +17,8 @@ from .client import ProviderClient
 from .kept import Clock
 from .transport import TlsContext, Transport
 
+POOLS = 5  # for each provider
+
 
 def make_clients(
     providers: Mapping[str, ProviderSettings],
@@ -33,7 +35,7 @@ def make_clients(
             settings=settings,
             public_url=public_url,
             clock=clock,
-            transport=Transport(tls, transport),
+            transport=Transport(tls, transport, pools=POOLS),
         )
         for name, settings in providers.items()
     }

@@ -1,20 +1,24 @@
-"""The way to a provider: a connection pool of its own, one TLS context for all, a limit on every answer."""
+"""The way to a provider: connections of its own, one TLS context for all, a limit on every answer."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
 
 from gateway.errors import ProviderError, ProviderUnavailable
 
+from .pools import Pools
+
 MAX_ANSWER = 512 * 1024  # bytes
 TIMEOUT = httpx2.Timeout(3.0, connect=2.0, pool=1.0)  # seconds, per operation; flights have a limit as a whole
-LIMITS = httpx2.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=30)
+CONNECTIONS = 50  # in all pools of a transport
+KEPT = 30  # seconds that one is kept without use
 BUSY = 429
 DROPPED = (
     "set-cookie",
@@ -42,67 +46,62 @@ class TlsContext:
 class Transport(httpx2.AsyncBaseTransport):
     """Lent to short-lived HTTP clients, so it stays open when they close; `shut` closes it.
 
-    Each provider has a pool of its own: one that hangs uses up its own connections, never another's.
+    Each provider has connections of its own: one that hangs uses up its own, never another's. They are in so many
+    `pools`; one where many hosts are called, so that they do not displace each other.
     """
 
-    def __init__(self, tls: TlsContext, inner: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, tls: TlsContext, inner: httpx2.AsyncBaseTransport | None = None, *, pools: int = 1) -> None:
         self._tls = tls
-        self._inner = inner
+        self._number = pools
+        self._pools = Pools([inner]) if inner else None
         self._ours = inner is None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         # A compressed answer could grow a thousandfold behind the limit.
         request.headers["Accept-Encoding"] = "identity"
-        inner = self._inner or await self._open()
-        return await capped(await inner.handle_async_request(request), request)
+        pools = self._pools or await self._open()
+        with pools.lend() as pool:
+            response = await pool.handle_async_request(request)
+            async with aclosing(response):
+                return await read_answer(response, request)
 
-    async def _open(self) -> httpx2.AsyncBaseTransport:
+    async def _open(self) -> Pools:
         context = await self._tls.get()
-        if self._inner is None:
-            self._inner = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=LIMITS)
-        return self._inner
+        if self._pools is None:
+            size = CONNECTIONS // self._number
+            limits = httpx2.Limits(max_connections=size, max_keepalive_connections=size, keepalive_expiry=KEPT)
+            self._pools = Pools(
+                [
+                    httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+                    for _ in range(self._number)
+                ],
+                room=size // 2,  # the rest is for connections to a second host, that of userinfo
+            )
+        return self._pools
 
     async def aclose(self) -> None:
         """Nothing: whoever closes a client gives the transport back."""
 
     async def shut(self) -> None:
-        if self._ours and self._inner is not None:
-            await self._inner.aclose()
-            self._inner = None
+        if self._ours and self._pools is not None:
+            await self._pools.aclose()
+            self._pools = None
 
 
-class Capped(httpx2.AsyncByteStream):
-    """An answer's body that breaks off after `MAX_ANSWER` bytes."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                raise httpx2.DecodingError(f"the answer is larger than {MAX_ANSWER} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def capped(response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
+async def read_answer(response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
+    """The whole answer, without what must not go on. DecodingError after `MAX_ANSWER` bytes, or for one compressed."""
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        await response.aclose()
         raise httpx2.DecodingError("the answer is compressed though that was not asked for", request=request)
     if not isinstance(response.stream, httpx2.AsyncByteStream):
         raise TypeError("an async transport answers with an async stream")
+    body = bytearray()
+    async for chunk in response.stream:
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise httpx2.DecodingError(f"the answer is larger than {MAX_ANSWER} bytes", request=request)
     kept = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED]
-    return httpx2.Response(
-        response.status_code,
-        headers=kept,
-        stream=Capped(response.stream),
-        extensions=response.extensions,
-    )
+    return httpx2.Response(response.status_code, headers=kept, content=bytes(body), extensions=response.extensions)
 
 
 def open_client(transport: Transport, user_agent: str) -> httpx2.AsyncClient:

@@ -18,6 +18,7 @@ from gateway.errors import (
     ProviderError,
     ProviderUnavailable,
 )
+from gateway.providers.pools import Pools
 
 from .op import (
     ACCESS_TOKEN,
@@ -104,7 +105,7 @@ async def test_a_sign_in_at_a_provider_that_hangs_ends_in_time() -> None:
         await asyncio.sleep(60)
         raise AssertionError
 
-    client._transport._inner = httpx2.MockTransport(hang)
+    client._transport._pools = Pools([httpx2.MockTransport(hang)])
     async with asyncio.timeout(8):
         with pytest.raises(ProviderUnavailable):
             await finish(client)
@@ -119,7 +120,7 @@ async def test_slow_provider_whose_userinfo_hangs_costs_the_claims_and_not_the_s
         await asyncio.sleep(60 if request.url.path == "/userinfo" else 2.8)
         return await op.handle(request)
 
-    client._transport._inner = httpx2.MockTransport(slow)
+    client._transport._pools = Pools([httpx2.MockTransport(slow)])
     assert (await finish(client)).identity.email is None
 
 

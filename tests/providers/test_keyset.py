@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import InvalidIdToken, ProviderUnavailable
 from gateway.providers.keyset import FORGET_AFTER, read_keys
+from gateway.providers.pools import Pools
 
 from .op import Op, answering, any_nonce, ec, failing, finish, okp, public, rsa, sign
 
@@ -213,7 +214,7 @@ async def test_a_fetch_that_began_before_the_key_is_followed_by_another() -> Non
             return old
         return await op.handle(request)
 
-    client._transport._inner = httpx2.MockTransport(slow_once)
+    client._transport._pools = Pools([httpx2.MockTransport(slow_once)])
     renewal = client._keys._kept.start()
     op.rotate("two", 1)
     sign_in = asyncio.create_task(finish(client))

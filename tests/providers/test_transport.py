@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from gateway.errors import ProviderUnavailable
-from gateway.providers.transport import LIMITS, TlsContext, Transport, fetch, open_client
+from gateway.providers.transport import CONNECTIONS, TlsContext, Transport, fetch, open_client
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -22,14 +22,20 @@ class Server:
         self.silent = silent
         self.connections = 0
         self.url = ""
+        self._open: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open.append(writer)
         try:
             while await reader.readuntil(b"\r\n\r\n"):
                 if not self.silent:
                     writer.write(ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def cut(self) -> None:
+        for writer in self._open:
             writer.close()
 
     @asynccontextmanager
@@ -42,9 +48,10 @@ class Server:
             server.close()
 
 
-async def test_short_lived_clients_share_one_connection() -> None:
+@pytest.mark.parametrize("pools", [1, 5])
+async def test_short_lived_clients_share_one_connection(pools: int) -> None:
     async with Server().running() as server:
-        transport = Transport(TlsContext())
+        transport = Transport(TlsContext(), pools=pools)
         for _ in range(5):
             async with open_client(transport, "test") as http:
                 await fetch(http, server.url)
@@ -52,12 +59,13 @@ async def test_short_lived_clients_share_one_connection() -> None:
     assert server.connections == 1
 
 
-async def test_a_provider_that_hangs_uses_up_only_its_own_connections() -> None:
+@pytest.mark.parametrize("pools", [1, 5])
+async def test_a_provider_that_hangs_uses_up_only_its_own_connections(pools: int) -> None:
     tls = TlsContext()
-    hanging, working = Transport(tls), Transport(tls)
+    hanging, working = Transport(tls, pools=pools), Transport(tls, pools=pools)
     async with Server(silent=True).running() as silent, Server().running() as server:
         stuck_client, http = open_client(hanging, "test"), open_client(working, "test")
-        stuck = [asyncio.create_task(fetch(stuck_client, silent.url)) for _ in range(2 * (LIMITS.max_connections or 0))]
+        stuck = [asyncio.create_task(fetch(stuck_client, silent.url)) for _ in range(2 * CONNECTIONS)]
         await asyncio.sleep(0.2)
         answer = await fetch(http, server.url)
         for task in stuck:
@@ -66,6 +74,21 @@ async def test_a_provider_that_hangs_uses_up_only_its_own_connections() -> None:
         await hanging.shut()
         await working.shut()
     assert answer.status_code == 200
+    assert silent.connections == CONNECTIONS
+
+
+@pytest.mark.parametrize("pools", [1, 5])
+async def test_a_kept_connection_that_was_cut_is_not_used(pools: int) -> None:
+    """A code is spent by a POST, and no POST is tried twice."""
+    async with Server().running() as server:
+        transport = Transport(TlsContext(), pools=pools)
+        async with open_client(transport, "test") as http:
+            for _ in range(3):
+                assert (await http.post(server.url)).status_code == 200
+                server.cut()
+                await asyncio.sleep(0.05)
+        await transport.shut()
+    assert server.connections == 3
 
 
 async def test_one_tls_context_for_all() -> None:
