@@ -318,6 +318,11 @@ def hot_paths(parts: Parts) -> HotPaths:
         ("POST", "/auth/token"): token.token,
         ("POST", "/auth/refresh"): token.refresh,
         **{("GET", f"/auth/{name}/login"): sign_in.start for name in parts.settings.providers},
+        **{
+            (method, f"/auth/{name}/callback"): sign_in.callback
+            for name in parts.settings.providers
+            for method in ("GET", "POST")
+        },
     }
 
 

@@ -74,6 +74,7 @@ class Metrics:
         # The hot paths pass Starlette's routing by, and with it the template.
         self._templates = {path: path for path in ("/auth/verify", "/auth/token", "/auth/refresh")}
         self._templates |= {f"/auth/{name}/login": LOGIN for name in self._providers}
+        self._templates |= {f"/auth/{name}/callback": CALLBACK for name in self._providers}
 
     @property
     def shared(self) -> bool:
@@ -94,7 +95,7 @@ class Metrics:
             self._came_back(scope, status)
 
     def _came_back(self, scope: Scope, status: int) -> None:
-        name = scope.get("path_params", {}).get("provider")
+        name = scope["path"].rsplit("/", 2)[1]
         if name in self._providers:
             outcome = "ok" if status < 400 else scope.get(ERROR, "other")
             self._tally.count("gateway_sign_ins_total", name, outcome)

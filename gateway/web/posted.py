@@ -38,7 +38,7 @@ from .parts import Parts, parts_of
 from .problems import answer
 from .refusals import recorded_refusal
 from .rows import label_of
-from .sign_in import admitted, login_path, present_session, provider_of
+from .sign_in import admitted, login_path, present_session, provider_at
 from .token import session_cookies, with_cookies
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Brought:
 
 async def issue_nonce(request: Request) -> Response:
     """GET /auth/<provider>/nonce: no database."""
-    parts, provider = parts_of(request.scope), provider_of(request)
+    parts = parts_of(request.scope)
+    provider = provider_at(parts, request.scope)
     carried = cookies_of(request.scope).get(parts.cookies.nonce)
     carrier = parts.nonces.carrier(carried, present_session(parts, request.scope))
     nonce = parts.nonces.issue(carrier, provider.name, parts.now())
@@ -69,7 +70,8 @@ async def issue_nonce(request: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     """POST /auth/<provider>/login."""
-    parts, scope, provider = parts_of(request.scope), request.scope, provider_of(request)
+    parts, scope = parts_of(request.scope), request.scope
+    provider = provider_at(parts, scope)
     brought = await read(parts, request, provider)
     target = parts.redirects.check(brought.redirect_to)
     try:

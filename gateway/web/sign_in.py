@@ -20,7 +20,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -56,8 +55,7 @@ class Start:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = parts_of(scope)
-        name = scope["path"].rsplit("/", 2)[1]
-        response = await begin(parts, scope, parts.providers.get(name))
+        response = await begin(parts, scope, provider_at(parts, scope))
         await response(scope, receive, send)
 
 
@@ -135,16 +133,23 @@ def surplus(parts: Parts, cookies: Mapping[str, str], carried: str) -> list[str]
     return [parts.cookies.clear_attempt(attempt.id, cross_site=False) for attempt in forgotten]
 
 
-async def callback(request: Request) -> Response:
+class Callback:
     """GET or POST /auth/<provider>/callback."""
-    parts, provider = parts_of(request.scope), provider_of(request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = parts_of(scope)
+        response = await come_back(parts, scope, receive, provider_at(parts, scope))
+        await response(scope, receive, send)
+
+
+async def come_back(parts: Parts, scope: Scope, receive: Receive, provider: ProviderClient) -> Response:
     attempt: Attempt | None = None
     try:
-        answered = await read_answer(request, provider)
+        answered = await read_answer(scope, receive, provider)
         state = answered.get("state") or ""
-        attempt = carried(parts, request.scope, state)
+        attempt = carried(parts, scope, state)
         return await complete(
-            parts, request, provider, attempts.judge(attempt, state, provider.name, parts.now()), answered
+            parts, scope, provider, attempts.judge(attempt, state, provider.name, parts.now()), answered
         )
     except GatewayError as error:
         again = start_again(parts, provider.name, attempt)
@@ -152,17 +157,17 @@ async def callback(request: Request) -> Response:
         if attempt and isinstance(error, ProviderDenied) and (target := cancelled(parts, attempt.redirect_to)):
             response = with_cookies(RedirectResponse(target, 303), cleared)
             return on_the_way(parts, attempt.redirect_to, response)
-        return answer(request.scope, error, again=again, set_cookies=cleared)
+        return answer(scope, error, again=again, set_cookies=cleared)
 
 
-async def read_answer(request: Request, provider: ProviderClient) -> fields.Fields:
+async def read_answer(scope: Scope, receive: Receive, provider: ProviderClient) -> fields.Fields:
     """The provider's answer: the query, or the form of a provider that posts it."""
-    if request.method == "GET":
-        return fields.query(request.scope)
+    if scope["method"] == "GET":
+        return fields.query(scope)
     if not posts(provider):
         raise MethodNotAllowed("this provider does not post its answers", allowed=("GET", "HEAD"))
-    body = await fields.read_body(request.receive, fields.LIMIT)
-    return fields.form(request.scope["headers"], body)
+    body = await fields.read_body(receive, fields.LIMIT)
+    return fields.form(scope["headers"], body)
 
 
 def carried(parts: Parts, scope: Scope, state: str) -> Attempt | None:
@@ -174,13 +179,13 @@ def carried(parts: Parts, scope: Scope, state: str) -> Attempt | None:
 
 
 async def complete(
-    parts: Parts, request: Request, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
+    parts: Parts, scope: Scope, provider: ProviderClient, attempt: Attempt, answered: fields.Fields
 ) -> Response:
     """Claim the attempt, then believe the provider's answer as far as it proves itself."""
     await parts.claims.claim(attempt, parts.now())
-    async with recorded_refusal(parts, request.scope, provider):
-        newcomer = await vouch(parts, request.scope, provider, attempt, answered)
-    return await conclude(parts, request.scope, provider, attempt, newcomer)
+    async with recorded_refusal(parts, scope, provider):
+        newcomer = await vouch(parts, scope, provider, attempt, answered)
+    return await conclude(parts, scope, provider, attempt, newcomer)
 
 
 async def conclude(
@@ -284,11 +289,12 @@ def login_path(parts: Parts, provider: str, target: str, *, fresh: bool = False)
     return f"{path}?{urlencode(asked)}" if asked else path
 
 
-def provider_of(request: Request) -> ProviderClient:
-    return parts_of(request.scope).providers.get(request.path_params["provider"])
+def provider_at(parts: Parts, scope: Scope) -> ProviderClient:
+    """The provider of an address as those below."""
+    return parts.providers.get(scope["path"].rsplit("/", 2)[1])
 
 
-start = Start()
+start, callback = Start(), Callback()
 
 routes = [
     Route("/auth/{provider}/login", start, methods=["GET"]),
