@@ -19,8 +19,8 @@ DIGITS = re.compile(r"[0-9]{1,9}")
 SPENT = ("invalid_grant", "interaction_required", "login_required", "consent_required")
 
 
-def read_token_response(response: httpx2.Response) -> httpx2.Response:
-    """The answer cut down to the members that are used, for Authlib to read on. Raises a ProviderFault.
+def read_token_response(response: httpx2.Response) -> dict[str, Any]:
+    """The answer cut down to the members that are used. Raises a ProviderFault.
 
     A missing or odd `expires_in` is nothing to fail on, and members we do not know are none of our business.
     """
@@ -31,7 +31,7 @@ def read_token_response(response: httpx2.Response) -> httpx2.Response:
         raise read_token_error(answer["error"], answer.get("error_description"))
     if not response.is_success:
         raise ProviderError(f"the token endpoint answered {response.status_code}")
-    return httpx2.Response(200, json=accept(answer), request=response.request)
+    return accept(answer)
 
 
 def read_answer(response: httpx2.Response) -> dict[str, Any]:

@@ -144,6 +144,11 @@ class Op:
     def id_token(self) -> str:
         return sign(self.claims, self.key, self.header)
 
+    def tokens(self) -> dict[str, Any]:
+        """What the token endpoint answers."""
+        answer = {"token_type": "Bearer", "access_token": ACCESS_TOKEN, "id_token": self.id_token()}
+        return {**answer, **self.token_answer}
+
     async def handle(self, request: httpx2.Request) -> httpx2.Response:
         self.calls.append(request)
         path = request.url.path
@@ -151,8 +156,7 @@ class Op:
             return self.answers[path](request)
         match path:
             case "/token":
-                answer = {"token_type": "Bearer", "access_token": ACCESS_TOKEN, "id_token": self.id_token()}
-                return as_json({**answer, **self.token_answer})
+                return as_json(self.tokens())
             case "/jwks":
                 return as_json({"keys": self.keys})
             case "/userinfo":

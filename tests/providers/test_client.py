@@ -358,14 +358,19 @@ async def test_log_holds_no_secret(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_cookies_of_the_provider_are_not_kept() -> None:
-    op = Op(
-        answers={
-            "/jwks": lambda _request: httpx2.Response(
-                200, json={"keys": [public(rsa(), kid="one")]}, headers={"Set-Cookie": "a=b"}
-            )
-        }
-    )
+    op = Op()
     client = op.client(userinfo="always")
+    op.answers = {
+        "/jwks": lambda _: httpx2.Response(200, json={"keys": op.keys}, headers={"Set-Cookie": "a=b"}),
+        "/token": lambda _: httpx2.Response(200, json=op.tokens(), headers={"Set-Cookie": "c=d"}),
+    }
     await client.warm()
-    await finish(client)
+    for _ in range(2):
+        await finish(client)
     assert not any("Cookie" in call.headers for call in op.calls)
+
+
+async def test_nobodys_token_stays_with_the_client_for_all() -> None:
+    client = Op().client()
+    await finish(client)
+    assert client._token_requests.token is None

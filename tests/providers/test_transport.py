@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 import httpx2
 import pytest
 
 from gateway.errors import ProviderUnavailable
+from gateway.providers import Providers
 from gateway.providers.transport import CONNECTIONS, TlsContext, Transport, fetch, open_client
+
+from .op import Op, finish
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -89,6 +94,63 @@ async def test_a_kept_connection_that_was_cut_is_not_used(pools: int) -> None:
                 await asyncio.sleep(0.05)
         await transport.shut()
     assert server.connections == 3
+
+
+class Provider(Server):
+    """An OpenID provider on a socket. It redeems so many codes at a time as come at once."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self._together = asyncio.Barrier(at_once)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                body = await self.answer(await read_request(reader, self.url))
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def answer(self, request: httpx2.Request) -> bytes:
+        if request.url.path == "/token":
+            await self._together.wait()
+        return (await self.op.handle(request)).content
+
+    @cached_property
+    def op(self) -> Op:
+        base = self.url.rstrip("/")
+        endpoints = {"token_endpoint": f"{base}/token", "jwks_uri": f"{base}/jwks"}
+        return Op(issuer=base, document=endpoints)
+
+
+async def read_request(reader: asyncio.StreamReader, base: str) -> httpx2.Request:
+    line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+    method, path, _ = line.split()
+    headers = httpx2.Headers([(name, value) for name, _, value in (each.partition(": ") for each in lines)])
+    body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+    return httpx2.Request(method, base.rstrip("/") + path, headers=headers, content=body)
+
+
+async def test_once_warm_a_sign_in_opens_no_connection_and_makes_no_tls_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contexts: list[object] = []
+    make = ssl.SSLContext.__new__
+
+    def counted(kind: type[ssl.SSLContext], *given: int) -> ssl.SSLContext:
+        contexts.append(kind)
+        return make(kind, *given)
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", counted)
+    async with Provider(at_once=12).running() as server:
+        settings = server.op.settings(discovery_url=f"{server.url}.well-known/openid-configuration")
+        providers = Providers({"op": settings}, public_url="https://login.example", clock=server.op.clock)
+        for _ in range(3):
+            await asyncio.gather(*(finish(providers.get("op")) for _ in range(12)))
+        await providers.close()
+    assert (server.op.count("/token"), server.connections, len(contexts)) == (36, 12, 1)
 
 
 async def test_one_tls_context_for_all() -> None:
