@@ -11,10 +11,12 @@ makes one see another's outcome.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 from sqlalchemy import exc
 
@@ -28,6 +30,30 @@ logger = logging.getLogger(__name__)
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[Asked, Answer]):
+    """Somebody who has asked. `made` is what `then` makes of the answer."""
+
+    asked: Asked
+    made: asyncio.Future[Any]
+    then: Callable[[Answer], Any] | None
+    context: contextvars.Context  # whoever asked: the id of the request, for the log
+
+    def give(self, answer: Answer) -> None:
+        """Nothing happens for somebody who has gone away. What `then` raises is theirs alone."""
+        if self.made.done():
+            return
+        try:
+            self.made.set_result(self.context.run(self.then, answer) if self.then else answer)
+        except Exception as error:
+            self.made.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        if not self.made.done():
+            self.made.set_exception(error)
 
 
 class Batches(Generic[Asked, Answer]):
@@ -49,16 +75,25 @@ class Batches(Generic[Asked, Answer]):
         self._apart = apart
         self._limit = limit
         self._repeatable = repeatable
-        self._waiting: deque[tuple[Asked, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[Waiting[Asked, Answer]] = deque()
         self._runner: asyncio.Task[None] | None = None
 
-    async def ask(self, one: Asked) -> Answer:
-        """Unavailable when the database did not say."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((one, answer))
+    @overload
+    async def ask(self, one: Asked) -> Answer: ...
+    @overload
+    async def ask(self, one: Asked, then: Callable[[Answer], Made]) -> Made: ...
+    async def ask(self, one: Asked, then: Callable[[Answer], Any] | None = None) -> Any:
+        """The answer, or what `then` makes of it. Unavailable when the database did not say.
+
+        `then` is called for all who shared the statement, one after the other. That is for work which is quicker when
+        it is not done between other things: a signature takes 30 µs where the one before has just been made, and 60
+        where its tables have left the processor's cache meanwhile.
+        """
+        made = asyncio.get_running_loop().create_future()
+        self._waiting.append(Waiting(one, made, then, contextvars.copy_context()))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name=self._name)
-        return await answer
+        return await made
 
     async def close(self) -> None:
         """Wait until everybody who has asked is answered."""
@@ -72,24 +107,24 @@ class Batches(Generic[Asked, Answer]):
         finally:
             self._runner = None
 
-    def _take(self) -> list[tuple[Asked, asyncio.Future[Answer]]]:
+    def _take(self) -> list[Waiting[Asked, Answer]]:
         """The next batch: in order, without those who must be apart or have gone away meanwhile."""
-        taken: list[tuple[Asked, asyncio.Future[Answer]]] = []
-        later: list[tuple[Asked, asyncio.Future[Answer]]] = []
+        taken: list[Waiting[Asked, Answer]] = []
+        later: list[Waiting[Asked, Answer]] = []
         present: set[Hashable] = set()
         while self._waiting and len(taken) < self._limit:
             waiting = self._waiting.popleft()
-            if waiting[1].done():
+            if waiting.made.done():
                 continue
-            key = self._apart(waiting[0]) if self._apart else waiting[1]
+            key = self._apart(waiting.asked) if self._apart else waiting.made
             (later if key in present else taken).append(waiting)
             present.add(key)
         self._waiting.extendleft(reversed(later))
         return taken
 
-    async def _serve(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _serve(self, batch: Sequence[Waiting[Asked, Answer]]) -> None:
         try:
-            answers = await self._answer_twice([one for one, _ in batch])
+            answers = await self._answer_twice([waiting.asked for waiting in batch])
         except Exception as error:
             if len(batch) > 1 and not is_outage(error):
                 for waiting in batch:  # one of them is to blame, and its neighbours shall not notice
@@ -97,13 +132,11 @@ class Batches(Generic[Asked, Answer]):
                 return
             fields = {"error": type(error).__name__, "of": len(batch)}
             logger.warning(f"{self._name}_failed", extra={"fields": fields})
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(Unavailable(f"{self._name}: {type(error).__name__}"))
+            for waiting in batch:
+                waiting.fail(Unavailable(f"{self._name}: {type(error).__name__}"))
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.give(answer)
 
     async def _answer_twice(self, asked: Sequence[Asked]) -> Sequence[Answer]:
         try:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from gateway.errors import Unavailable
-from gateway.sessions.rotation import Unknown
+from gateway.sessions.rotation import Outcome, Unknown
 from gateway.web import metrics
 from gateway.web.counting import BOUNDS, Board, Family, Tally
 from gateway.web.metrics import FAMILIES, Metrics, WatchedRotations
@@ -115,19 +115,20 @@ def test_labels_are_escaped() -> None:
 
 
 class Failing:
-    async def rotate(self, presented: Any, client_id: str) -> Any:
+    async def rotate(self, presented: Any, client_id: str, then: Callable[[Outcome], Any]) -> Any:
         raise Unavailable
 
 
 class Knowing:
-    async def rotate(self, presented: Any, client_id: str) -> Any:
-        return Unknown()
+    async def rotate(self, presented: Any, client_id: str, then: Callable[[Outcome], Any]) -> Any:
+        return then(Unknown())
 
 
 async def test_a_refresh_is_counted_by_its_outcome_and_timed() -> None:
     counted = Metrics([])
     presented: Any = None
-    await WatchedRotations(Knowing(), counted).rotate(presented)
+    made = await WatchedRotations(Knowing(), counted).rotate(presented, "gateway", lambda outcome: [outcome])
+    assert made == [Unknown()]
     assert 'gateway_refreshes_total{outcome="unknown"} 1' in lines(counted)
     assert "gateway_refresh_database_seconds_count 1" in lines(counted)
 
@@ -136,7 +137,7 @@ async def test_a_refresh_that_fails_is_counted_and_still_fails() -> None:
     counted = Metrics([])
     presented: Any = None
     with pytest.raises(Unavailable):
-        await WatchedRotations(Failing(), counted).rotate(presented)
+        await WatchedRotations(Failing(), counted).rotate(presented, "gateway", lambda outcome: outcome)
     assert 'gateway_refreshes_total{outcome="unavailable"} 1' in lines(counted)
 
 

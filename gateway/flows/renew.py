@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from gateway import events, sessions
 from gateway.db import Database
 from gateway.errors import InvalidGrant, InvalidScope
 from gateway.events import Event, EventName, Origin
 from gateway.sessions.ended import EndedSessions
-from gateway.sessions.rotation import FastForwarded, Outcome, Reused, Unknown
+from gateway.sessions.rotation import FastForwarded, Outcome, Renewed, Reused, Unknown
 from gateway.settings import AppSettings, RoleRule
 from gateway.tokens.access import AccessGrant, AccessTokens
 from gateway.tokens.refresh import GATEWAY, Presented, RefreshTokens
@@ -33,6 +34,8 @@ SPARED: tuple[dict[str, Any], ...] = (
     {"groups": None, "name": None, **NO_EMAIL},
     {"groups": None, "name": None, **NO_EMAIL, "roles": ()},
 )
+
+Made = TypeVar("Made")
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +136,7 @@ def personal(facts: Mapping[str, Any], scopes: Sequence[str]) -> dict[str, Any]:
 class Rotates(Protocol):
     """Presents a refresh token to the database: `sessions.queue`, or somebody who watches it."""
 
-    async def rotate(self, presented: Presented, client_id: str = "gateway") -> Outcome: ...
+    async def rotate(self, presented: Presented, client_id: str, then: Callable[[Outcome], Made]) -> Made: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,11 @@ class Renewal:
         InvalidGrant for a token that does not count any longer, or not again, or whose provider the application does
         not take any more.
         """
-        outcome = await self.rotations.rotate(presented, app.client_id if app else GATEWAY)
+        issue = partial(self._issue, now=now, scope=scope, app=app)
+        outcome = await self.rotations.rotate(presented, app.client_id if app else GATEWAY, partial(simply, issue, app))
         match outcome:
+            case Pair():
+                return outcome
             case Unknown():
                 raise InvalidGrant("no such session, or it has ended")
             case Reused():
@@ -187,10 +193,12 @@ class Renewal:
                 await self._record(about("refresh_fast_forward", outcome.session), origin, now)
             case _:
                 pass
-        session = outcome.session
-        if app and app.providers and session.provider not in app.providers:
-            await self._end(session, origin, now)
+        if not takes(app, outcome.session):
+            await self._end(outcome.session, origin, now)
             raise InvalidGrant("the app does not take this provider any more")
+        return issue(outcome.session)
+
+    def _issue(self, session: Issuable, *, now: int, scope: str | None, app: AppSettings | None) -> Pair:
         granted = within(session.scope, app)
         if scope is not None and not set(scope.split(" ")) <= set(granted.split(" ")):
             raise InvalidScope("more than this session was granted")
@@ -214,6 +222,18 @@ class Renewal:
     async def _record(self, event: Event, origin: Origin, now: int) -> None:
         async with self.database.write() as connection:
             await events.record(connection, event, origin, now)
+
+
+def simply(issue: Callable[[Issuable], Pair], app: AppSettings | None, outcome: Outcome) -> Pair | Outcome:
+    """The pair, where the database need not be asked again: made beside those of others (`Batches.ask`)."""
+    if isinstance(outcome, Renewed) and not isinstance(outcome, FastForwarded) and takes(app, outcome.session):
+        return issue(outcome.session)
+    return outcome
+
+
+def takes(app: AppSettings | None, session: Issuable) -> bool:
+    """Whether the application still lets this provider's people in."""
+    return not (app and app.providers and session.provider not in app.providers)
 
 
 def about(name: EventName, session: Issuable, **detail: str) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, overload
 from uuid import UUID
 
 from gateway.batches import LIMIT, Batches
@@ -14,6 +14,7 @@ from .rotation import Outcome, Policy, Presentation
 from .rotation_sql import rotate
 
 Clock = Callable[[], float]
+Made = TypeVar("Made")
 
 
 class RefreshToken(Protocol):
@@ -40,9 +41,17 @@ class Rotations:
             "refresh", self._present, apart=lambda presented: presented.session_id, limit=batch
         )
 
-    async def rotate(self, presented: RefreshToken, client_id: str = "gateway") -> Outcome:
-        """What came of it. Unavailable when the database did not say; presenting it again is then safe."""
-        return await self._batches.ask(Presentation(presented.session_id, presented.counter, client_id))
+    @overload
+    async def rotate(self, presented: RefreshToken, client_id: str = "gateway") -> Outcome: ...
+    @overload
+    async def rotate(self, presented: RefreshToken, client_id: str, then: Callable[[Outcome], Made]) -> Made: ...
+    async def rotate(
+        self, presented: RefreshToken, client_id: str = "gateway", then: Callable[[Outcome], Any] | None = None
+    ) -> Any:
+        """What came of it, or what `then` makes of that (`Batches.ask`). Unavailable when the database did not say;
+        presenting it again is then safe."""
+        presentation = Presentation(presented.session_id, presented.counter, client_id)
+        return await (self._batches.ask(presentation, then) if then else self._batches.ask(presentation))
 
     async def close(self) -> None:
         """Wait until everything that has been asked is answered."""

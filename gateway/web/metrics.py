@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,8 @@ from .counting import Board, Family, Key, Tally
 from .limits import bucket_for
 from .parts import Parts, parts_of
 from .problems import ERROR
+
+Made = TypeVar("Made")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -124,14 +127,18 @@ class WatchedRotations:
     rotations: Rotates
     metrics: Metrics
 
-    async def rotate(self, presented: Presented, client_id: str = "gateway") -> Outcome:
-        began, outcome = perf_counter(), "unavailable"
+    async def rotate(self, presented: Presented, client_id: str, then: Callable[[Outcome], Made]) -> Made:
+        began, outcome, answered = perf_counter(), "unavailable", None
+
+        def noting(answer: Outcome) -> Made:
+            nonlocal outcome, answered
+            outcome, answered = OUTCOMES[type(answer)], perf_counter()
+            return then(answer)
+
         try:
-            answer = await self.rotations.rotate(presented, client_id)
-            outcome = OUTCOMES[type(answer)]
-            return answer
+            return await self.rotations.rotate(presented, client_id, noting)
         finally:
-            self.metrics.refreshed(outcome, perf_counter() - began)
+            self.metrics.refreshed(outcome, (answered or perf_counter()) - began)
 
 
 def gauges(parts: Parts) -> dict[Key, float]:
