@@ -58,14 +58,14 @@ class KeySource:
 
     def needed(self, kid: str | None, alg: str) -> Future[None] | None:
         """What to wait for before `find` can tell; None: nothing. Raises CannotTell where waiting would not help."""
-        now = self._clock()
-        if self._fetched_at is None or now - self._fetched_at > STALE:
-            return self._fly(now)
-        if now - self._fetched_at > FRESH and not self._pausing(now):
-            self._fly(now)
+        now, seen = self._clock(), self._fetched_at
+        if seen is None or now - seen > STALE:
+            return self._fly(now, seen)
+        if now - seen > FRESH and not self._pausing(now):
+            self._fly(now, seen)
         if any(kid is None or key.kid in (kid, None) for key in self._keys if key.fits(alg)):
             return None
-        return self._ask(now)
+        return self._ask(now, seen)
 
     def find(self, kid: str | None, alg: str) -> Keys:
         """The keys that may have signed. CannotTell where there are none to look among."""
@@ -73,7 +73,7 @@ class KeySource:
             raise CannotTell(self._failure or "the issuer's keys could not be fetched in time")
         return candidates(self._keys, kid, alg)
 
-    def _ask(self, now: float) -> Future[None] | None:
+    def _ask(self, now: float, seen: float) -> Future[None] | None:
         """Fetch because of an unknown key, if the pace allows. To join a fetch under way is free."""
         with self._lock:
             if self._flight is None:
@@ -84,15 +84,18 @@ class KeySource:
                 if self._left < 1:
                     return None
                 self._left -= 1
-        return self._fly(now)
+        return self._fly(now, seen)
 
     def _pausing(self, now: float) -> bool:
         return self._failed_at is not None and 0 <= now - self._failed_at < PAUSE
 
-    def _fly(self, now: float) -> Future[None]:
+    def _fly(self, now: float, seen: float | None) -> Future[None] | None:
+        """The fetch under way, or a new one; None where one has come back since its time was `seen`."""
         with self._lock:
             if self._flight is not None:
                 return self._flight
+            if self._fetched_at != seen:
+                return None
             if self._pausing(now):
                 raise CannotTell(self._failure)
             flight: Future[None] = Future()
