@@ -33,13 +33,17 @@ Answer = TypeVar("Answer")
 Made = TypeVar("Made")
 
 
+def unchanged(answer: Answer) -> Answer:
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[Asked, Answer]):
     """Somebody who has asked. `made` is what `then` makes of the answer."""
 
     asked: Asked
     made: asyncio.Future[Any]
-    then: Callable[[Answer], Any] | None
+    then: Callable[[Answer], Any]
     context: contextvars.Context  # whoever asked: the id of the request, for the log
 
     def give(self, answer: Answer) -> None:
@@ -47,7 +51,7 @@ class Waiting(Generic[Asked, Answer]):
         if self.made.done():
             return
         try:
-            self.made.set_result(self.context.run(self.then, answer) if self.then else answer)
+            self.made.set_result(self.context.run(self.then, answer))
         except Exception as error:
             self.made.set_exception(error)
 
@@ -82,7 +86,7 @@ class Batches(Generic[Asked, Answer]):
     async def ask(self, one: Asked) -> Answer: ...
     @overload
     async def ask(self, one: Asked, then: Callable[[Answer], Made]) -> Made: ...
-    async def ask(self, one: Asked, then: Callable[[Answer], Any] | None = None) -> Any:
+    async def ask(self, one: Asked, then: Callable[[Answer], Any] = unchanged) -> Any:
         """The answer, or what `then` makes of it. Unavailable when the database did not say.
 
         `then` is called for all who shared the statement, one after the other. That is for work which is quicker when

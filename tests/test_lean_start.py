@@ -54,9 +54,10 @@ def test_a_worker_has_all_that_it_loads_out_of_the_collectors_sight(database_url
         code = (
             "import gc, os; from gateway import serve; before = gc.get_freeze_count();"
             f"os.environ |= {{serve.CONFIG: {str(made.config)!r}, serve.PORT: '8000', serve.BOARD: {str(tmp_path)!r}}};"
-            "gc.disable(); serve.worker(); print(before, gc.isenabled(), gc.get_freeze_count() > 50_000)"
+            "gc.disable(); serve.worker(); print(before, gc.isenabled(), gc.get_freeze_count() > 50_000);"
+            "print(gc.get_threshold() == serve.COLLECTED)"
         )
-        assert run(code) == "0 True True\n"
+        assert run(code) == "0 True True\nTrue\n"
 
 
 @pytest.mark.parametrize("module", [devices, pages, reference])

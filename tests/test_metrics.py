@@ -133,6 +133,19 @@ async def test_a_refresh_is_counted_by_its_outcome_and_timed() -> None:
     assert "gateway_refresh_database_seconds_count 1" in lines(counted)
 
 
+async def test_what_is_made_of_a_refresh_is_not_the_databases_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(metrics, "perf_counter", lambda: clock[0])
+    counted = Metrics([])
+    presented: Any = None
+
+    def make(_outcome: Outcome) -> None:
+        clock[0] += 7
+
+    await WatchedRotations(Knowing(), counted).rotate(presented, "gateway", make)
+    assert "gateway_refresh_database_seconds_sum 0.0" in lines(counted)
+
+
 async def test_a_refresh_that_fails_is_counted_and_still_fails() -> None:
     counted = Metrics([])
     presented: Any = None

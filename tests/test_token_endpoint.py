@@ -133,6 +133,16 @@ async def test_a_spent_token_ends_the_grant(called: Calling) -> None:  # AV-10.4
     assert (await row_of(called.gateway.parts.database, session_id)).end_reason == "refresh_reuse"
 
 
+async def test_a_token_that_is_newer_than_the_database_is_renewed_and_told_of(called: Calling) -> None:
+    """As after a database was put back from its backup."""
+    session_id, _ = await called.grant("spa")
+    ahead = called.gateway.parts.refresh.encode(session_id, 5, "spa")
+    answer = await renew(called, ahead)
+    assert claims_of(answer.json()["access_token"])["sid"] == str(session_id)
+    assert (await row_of(called.gateway.parts.database, session_id)).current == 6
+    assert await events(called) == [("refresh_fast_forward", {})]
+
+
 @pytest.mark.parametrize(("owner", "presenter"), [("web", "spa"), ("spa", "web"), ("spa", "phone"), ("gateway", "spa")])
 async def test_another_clients_token_is_worth_nothing(called: Calling, owner: str, presenter: str) -> None:  # RT-5
     session_id, token = await called.grant(owner)

@@ -6,7 +6,6 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gateway import events, sessions
@@ -14,7 +13,7 @@ from gateway.db import Database
 from gateway.errors import InvalidGrant, InvalidScope
 from gateway.events import Event, EventName, Origin
 from gateway.sessions.ended import EndedSessions
-from gateway.sessions.rotation import FastForwarded, Outcome, Renewed, Reused, Unknown
+from gateway.sessions.rotation import FastForwarded, Outcome, Replayed, Reused, Rotated, Superseded, Unknown
 from gateway.settings import AppSettings, RoleRule
 from gateway.tokens.access import AccessGrant, AccessTokens
 from gateway.tokens.refresh import GATEWAY, Presented, RefreshTokens
@@ -179,8 +178,16 @@ class Renewal:
         InvalidGrant for a token that does not count any longer, or not again, or whose provider the application does
         not take any more.
         """
-        issue = partial(self._issue, now=now, scope=scope, app=app)
-        outcome = await self.rotations.rotate(presented, app.client_id if app else GATEWAY, partial(simply, issue, app))
+
+        def finish(outcome: Outcome) -> Pair | Outcome:
+            """The pair, where the database need not be asked again: made beside those of others (`Batches.ask`)."""
+            match outcome:
+                case Rotated() | Replayed() | Superseded() if takes(app, outcome.session):
+                    return self._issue(outcome.session, now, scope, app)
+                case _:
+                    return outcome
+
+        outcome = await self.rotations.rotate(presented, app.client_id if app else GATEWAY, finish)
         match outcome:
             case Pair():
                 return outcome
@@ -196,9 +203,9 @@ class Renewal:
         if not takes(app, outcome.session):
             await self._end(outcome.session, origin, now)
             raise InvalidGrant("the app does not take this provider any more")
-        return issue(outcome.session)
+        return self._issue(outcome.session, now, scope, app)
 
-    def _issue(self, session: Issuable, *, now: int, scope: str | None, app: AppSettings | None) -> Pair:
+    def _issue(self, session: Issuable, now: int, scope: str | None, app: AppSettings | None) -> Pair:
         granted = within(session.scope, app)
         if scope is not None and not set(scope.split(" ")) <= set(granted.split(" ")):
             raise InvalidScope("more than this session was granted")
@@ -222,13 +229,6 @@ class Renewal:
     async def _record(self, event: Event, origin: Origin, now: int) -> None:
         async with self.database.write() as connection:
             await events.record(connection, event, origin, now)
-
-
-def simply(issue: Callable[[Issuable], Pair], app: AppSettings | None, outcome: Outcome) -> Pair | Outcome:
-    """The pair, where the database need not be asked again: made beside those of others (`Batches.ask`)."""
-    if isinstance(outcome, Renewed) and not isinstance(outcome, FastForwarded) and takes(app, outcome.session):
-        return issue(outcome.session)
-    return outcome
 
 
 def takes(app: AppSettings | None, session: Issuable) -> bool:

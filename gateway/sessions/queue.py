@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, overload
 from uuid import UUID
 
-from gateway.batches import LIMIT, Batches
+from gateway.batches import LIMIT, Batches, unchanged
 from gateway.db import Database
 
 from .rotation import Outcome, Policy, Presentation
@@ -46,12 +46,11 @@ class Rotations:
     @overload
     async def rotate(self, presented: RefreshToken, client_id: str, then: Callable[[Outcome], Made]) -> Made: ...
     async def rotate(
-        self, presented: RefreshToken, client_id: str = "gateway", then: Callable[[Outcome], Any] | None = None
+        self, presented: RefreshToken, client_id: str = "gateway", then: Callable[[Outcome], Any] = unchanged
     ) -> Any:
         """What came of it, or what `then` makes of that (`Batches.ask`). Unavailable when the database did not say;
         presenting it again is then safe."""
-        presentation = Presentation(presented.session_id, presented.counter, client_id)
-        return await (self._batches.ask(presentation, then) if then else self._batches.ask(presentation))
+        return await self._batches.ask(Presentation(presented.session_id, presented.counter, client_id), then)
 
     async def close(self) -> None:
         """Wait until everything that has been asked is answered."""
