@@ -124,6 +124,11 @@ async def test_a_session_knows_what_changes_while_it_opens(house: House, change:
             living = [one for one in all_ if one.account_id == session.account_id and one.ended_at is None]
             return all(facts.items() <= one.facts.items() for one in living)
 
-        return Race(signing_in(first), changing[change], lambda left, _: left.session, known)
+        return Race(
+            signing_in(first),
+            changing[change],
+            lambda left, right: left.session and not isinstance(right, Exception),
+            known,
+        )
 
     await hold_races(house, prepare, steps=8)
