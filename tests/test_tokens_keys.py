@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import KeySet
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from gateway.db import Database
 from gateway.errors import Unavailable
 from gateway.schema import signing_keys
 from gateway.sealing import Sealer
-from gateway.tokens.keys import LOOKUPS, PUBLISH_LEAD, RETIRE_MARGIN, Bucket, KeyRefusal, Keyring, UnreadableKey
+from gateway.tokens.keys import PUBLISH_LEAD, RETIRE_MARGIN, KeyRefusal, Keyring, UnreadableKey
 from gateway.tokens.signing import Algorithm, generate, public_jwk
 
 SECRET = b"1" * 32
@@ -309,24 +309,6 @@ async def test_a_process_that_still_has_the_old_algorithm_does_not_turn_it_back(
     assert old.current.alg == "EdDSA"
 
 
-async def test_a_key_made_elsewhere_is_found_when_a_token_names_it(db: Database, clock: Clock) -> None:
-    here, there = keyring(db, clock), keyring(db, clock)
-    await here.ensure()
-    await there.ensure()
-    await there.rotate(force=True)
-    assert await here.discover(states(there)["next"])
-
-
-async def test_a_flood_of_invented_keys_asks_the_database_a_few_times(db: Database, clock: Clock) -> None:
-    keys = keyring(db, clock)
-    await keys.ensure()
-    asked: list[str] = []
-    event.listen(db.engine.sync_engine, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
-    found = await asyncio.gather(*(keys.discover(f"invented-{number}") for number in range(500)))
-    assert not any(found)
-    assert len([statement for statement in asked if "signing_keys" in statement]) == LOOKUPS
-
-
 async def test_a_row_that_is_damaged_is_not_taken_for_a_key(db: Database, clock: Clock) -> None:
     keys = keyring(db, clock)
     await keys.ensure()
@@ -334,12 +316,6 @@ async def test_a_row_that_is_damaged_is_not_taken_for_a_key(db: Database, clock:
         await connection.execute(update(signing_keys).values(private=b"damaged"))
     with pytest.raises(UnreadableKey):
         await keyring(db, clock).load()
-
-
-def test_a_bucket_fills_again_with_time() -> None:
-    bucket = Bucket(2, 10)
-    taken = [bucket.take(now) for now in (100, 100, 100, 109, 110, 110, 200, 200, 200)]
-    assert taken == [True, True, False, False, True, False, True, True, False]
 
 
 def test_no_key_id_passes_for_an_option_of_a_command() -> None:

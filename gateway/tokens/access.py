@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Container
 from hashlib import sha256
 
-from joserfc.util import urlsafe_b64decode
-
 from gateway.errors import InvalidToken
 
 from . import claims
@@ -18,21 +16,13 @@ from .recent import Recent
 from .signing import Signer, header_segment
 from .stored import SigningKey
 
-__all__ = ["AccessClaims", "AccessGrant", "AccessTokens", "UnknownKey", "service"]
+__all__ = ["AccessClaims", "AccessGrant", "AccessTokens", "service"]
 
 Clock = Callable[[], float]
 
 TYPE = "at+jwt"  # RFC 9068 section 2.1
 MAX_SIZE = 8192  # characters of a token
 CACHE_SIZE = 20_000  # verified tokens kept
-
-
-class UnknownKey(InvalidToken):
-    """The token names our issuer and a key that this process does not know."""
-
-    def __init__(self, kid: str) -> None:
-        super().__init__("unknown key")
-        self.kid = kid
 
 
 class AccessTokens:
@@ -92,15 +82,6 @@ class AccessTokens:
             raise InvalidToken("expired")
         return found
 
-    async def accept(self, token: str) -> AccessClaims:
-        """As `verify`, but a key that another process made a moment ago is looked for, within limits."""
-        try:
-            return self.verify(token)
-        except UnknownKey as unknown:
-            if not await self._keyring.discover(unknown.kid):
-                raise
-        return self.verify(token)
-
     def _follow_keys(self) -> None:
         if self._version == self.version:
             return
@@ -114,23 +95,12 @@ class AccessTokens:
         signed, _, signature = raw.rpartition(b".")
         key = self._headers.get(signed.partition(b".")[0])
         if key is None:
-            raise self._stranger(signed)
+            raise InvalidToken("not signed as ours are")
         try:
             said = json.loads(key.verifier.payload(signed, signature))
             return claims.read(said, issuer=self.issuer, now=self._clock(), kid=key.kid)
         except (ValueError, RecursionError) as error:
             raise InvalidToken(str(error)) from error
-
-    def _stranger(self, signed: bytes) -> InvalidToken:
-        """Why the header is none of ours. Nothing here is believed: it decides whether to look for a key."""
-        header, _, payload = signed.partition(b".")
-        try:
-            kid = json.loads(urlsafe_b64decode(header))["kid"]
-            issuer = json.loads(urlsafe_b64decode(payload))["iss"]
-        except (ValueError, LookupError, TypeError, RecursionError):
-            return InvalidToken("malformed")
-        plausible = isinstance(kid, str) and len(kid) <= 64 and kid not in self._keyring.keys
-        return UnknownKey(kid) if plausible and issuer == self.issuer else InvalidToken("not signed as ours are")
 
 
 class VerifiedTokens(Recent[AccessClaims]):

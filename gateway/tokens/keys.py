@@ -4,7 +4,7 @@
     published        published, signs    published
 
 A key is published before it signs, so that whoever caches the key set knows it in time. The keys live in the
-database; every process reads them again and again, and at once when a token names one it has not seen.
+database; every process reads them again every few seconds.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ Clock = Callable[[], float]
 RELOAD_INTERVAL = 30  # seconds after which every process has read a change, at the latest
 PUBLISH_LEAD = 300 + RELOAD_INTERVAL  # how long others may cache our key set, and how far a process may be behind
 RETIRE_MARGIN = 120  # seconds after the last token's end: a process that was behind, clocks that differ
-LOOKUPS = 5  # unknown key ids that make us read at once; one more is granted each LOOKUP_INTERVAL seconds
-LOOKUP_INTERVAL = 5
 
 ACCESS = "access"  # the family of keys that sign access tokens
 
@@ -74,8 +72,6 @@ class Keyring:
         self._token_life = token_life
         self._rows: Sequence[Row[Any]] = ()
         self._keys: dict[str, SigningKey] = {}
-        self._lookups = Bucket(LOOKUPS, LOOKUP_INTERVAL)
-        self._lookup = asyncio.Lock()
         self.version = 0
 
     @property
@@ -143,13 +139,6 @@ class Keyring:
             logger.info("signing_algorithm_changed", extra={"fields": {"from": current.alg, "to": coming.alg}})
             await self._move_on(current.kid, coming.kid)
 
-    async def discover(self, kid: str) -> bool:
-        """Whether this key exists after all. Reads at once, but only a few times for invented ones."""
-        async with self._lookup:
-            if kid not in self._keys and self._lookups.take(self._clock()):
-                await self.reload()
-        return kid in self._keys
-
     async def rotate(self, *, force: bool = False) -> None:
         """Let the next key sign. KeyRefusal while others may not know it yet, unless forced."""
         await self._see_to_next()
@@ -198,21 +187,3 @@ class Keyring:
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-class Bucket:
-    """A token bucket: `size` at once, one more each `interval` seconds."""
-
-    def __init__(self, size: int, interval: float) -> None:
-        self._size = size
-        self._interval = interval
-        self._left = float(size)
-        self._seen = 0.0
-
-    def take(self, now: float) -> bool:
-        self._left = min(self._size, self._left + max(0.0, now - self._seen) / self._interval)
-        self._seen = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
