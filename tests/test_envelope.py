@@ -368,3 +368,20 @@ async def test_what_is_no_http_request_passes_untouched(kind: str) -> None:
     scope, receive, send = {"type": kind, "path": "/id/x"}, object(), object()
     await envelope(app, "https://example.com/id")(scope, receive, send)  # type: ignore[arg-type]  # passed on only
     assert passed == [scope, receive, send]
+
+
+async def test_all_who_came_at_once_are_worked_for_before_anybody_is_answered() -> None:
+    steps: list[str] = []
+
+    async def work(scope: Scope, receive: Receive, send: Send) -> None:
+        steps.append("worked")
+        await PlainTextResponse("done")(scope, receive, send)
+
+    app = envelope(work)
+
+    async def one() -> None:
+        await ask(app, "GET", "/")
+        steps.append("answered")
+
+    await asyncio.gather(one(), one(), one())
+    assert steps == ["worked"] * 3 + ["answered"] * 3
