@@ -178,9 +178,8 @@ class Claims:
             raise AttemptUsed(f"claimed before, {now - attempt.started_at} s after its start")
 
     async def _spend(self, rows: Sequence[Row]) -> list[bool]:
-        async with self._database.statement() as connection:
-            in_order = sorted(rows, key=DIGEST)  # in every process, so that no two wait for each other
-            spent = set((await connection.execute(spend_once(connection.dialect.name), in_order)).scalars())
+        in_order = sorted(rows, key=DIGEST)  # in every process, so that no two wait for each other
+        spent = {row.digest for row in await self._database.execute(spend_once(self._database.dialect), in_order)}
         return [DIGEST(row) in spent for row in rows]
 
 
@@ -200,6 +199,11 @@ async def spend(connection: AsyncConnection, value: str, expires_at: int) -> boo
     """Whether this value is spent now for the first time; remembered until `expires_at` (epoch seconds)."""
     row = row_of(value, expires_at)
     return (await connection.execute(spend_once(connection.dialect.name), row)).one_or_none() is not None
+
+
+async def spend_alone(database: Database, value: str, expires_at: int) -> bool:
+    """As `spend`, where nothing else belongs to it."""
+    return bool(await database.execute(spend_once(database.dialect), row_of(value, expires_at)))
 
 
 async def prune(connection: AsyncConnection, now: int, limit: int) -> int:

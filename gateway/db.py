@@ -1,4 +1,4 @@
-"""The database: one engine, a write transaction, a read. SQLite (WAL, FULL, one writer) or PostgreSQL.
+"""The database: a write transaction, a read, a single statement. SQLite (WAL, FULL, one writer) or PostgreSQL.
 
 On PostgreSQL nothing outlives its transaction: no `SET`, no prepared statement, no lock of a session. What is between
 may therefore hand each transaction to another server connection, as poolers do.
@@ -11,15 +11,29 @@ import logging
 import math
 import select
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    QueuePool,
+    Row,
+    StaticPool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 log = logging.getLogger("gateway.db")
@@ -34,6 +48,9 @@ UNPREPARED = {"prepare_threshold": None}
 
 # The options of asyncpg that libpq has, too, and what it calls them.
 LIBPQ = {"ssl": "sslmode", "host": "host", "port": "port"}
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Rows = Sequence[Row[Any]]
 
 
 def normalise(url: str) -> URL:
@@ -82,8 +99,42 @@ class Probe:
             return self._answer
 
 
+class Lane:
+    """A thread with a connection of its own, where a statement is one step: begin, execute, fetch all, commit.
+
+    aiosqlite has a thread for a connection, too, and goes there and back for each of these, and for cursors besides.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """`engine` has one connection, and nobody else uses it."""
+        self.engine = engine
+        self._thread = ThreadPoolExecutor(1, "gateway-statement")  # which begins with the first statement
+
+    def carry_out(self, statement: Executable, parameters: Parameters | None) -> asyncio.Future[Rows]:
+        """What has begun is finished, whoever waits for it."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._step, statement, parameters)
+
+    def _step(self, statement: Executable, parameters: Parameters | None) -> Rows:
+        with self.engine.begin() as connection:
+            return all_rows(connection.execute(statement, parameters))
+
+    async def close(self) -> None:
+        """Finish what has been asked, then end the thread and the connection. A later statement begins anew."""
+        thread, self._thread = self._thread, ThreadPoolExecutor(1, "gateway-statement")
+        closing = asyncio.get_running_loop().run_in_executor(thread, self.engine.dispose)
+        thread.shutdown(wait=False)
+        await asyncio.shield(closing)
+
+
+def all_rows(result: CursorResult[Any]) -> Rows:
+    return result.all() if result.returns_rows else []
+
+
 class Database:
-    """Owns the engine of one process. `write()` is one transaction, `read()` is for single statements."""
+    """Owns the connections of one process.
+
+    `write()` is one transaction, `read()` is for statements that stand alone, `execute()` for a single one that writes.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10, foreign_keys: bool = True) -> None:
         """`foreign_keys=False` is for migrations: SQLite changes a table by making it anew, and dropping the old one
@@ -96,9 +147,11 @@ class Database:
             self.engine = create_async_engine(
                 self.url, connect_args={"timeout": BUSY_TIMEOUT / 1000}, hide_parameters=True
             )
-            listen_sqlite(self.engine, foreign_keys=foreign_keys)
+            open_first(self.engine.sync_engine)
+            listen_sqlite(self.engine.sync_engine, foreign_keys=foreign_keys)
             self._writer = self.engine.execution_options(immediate=True)
             self._reader = self.engine
+            self._lane = self._make_lane(foreign_keys=foreign_keys)
         else:
             self.engine = create_async_engine(
                 self.url,
@@ -115,6 +168,7 @@ class Database:
             listen_postgresql(self.engine.sync_engine)
             self._writer = self.engine.execution_options(isolation_level="READ COMMITTED")
             self._reader = self.engine
+            self._lane = None
         # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
         self._turn = asyncio.Lock()
         self._probe = Probe(self._ask)
@@ -135,11 +189,44 @@ class Database:
         async with self._reader.connect() as connection:
             yield connection
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """For one statement that writes: a transaction of its own, on PostgreSQL in one round trip instead of three."""
-        async with self.write() if self.dialect == "sqlite" else self.read() as connection:
-            yield connection
+    async def execute(self, statement: Executable, parameters: Parameters | None = None) -> Rows:
+        """One statement that writes, a transaction of its own: its rows, once they are committed.
+
+        On PostgreSQL that is one round trip instead of three, on SQLite one step of one thread. Whoever goes away while
+        it is under way leaves it to be finished, and the next in turn waits for that.
+        """
+        if self._lane is None:
+            async with self.write() if self.dialect == "sqlite" else self.read() as connection:
+                return all_rows(await connection.execute(statement, parameters))
+        await self._turn.acquire()
+        try:
+            doing = self._lane.carry_out(statement, parameters)
+        except BaseException:
+            self._turn.release()
+            raise
+        doing.add_done_callback(lambda _: self._turn.release())
+        return await asyncio.shield(doing)
+
+    def _make_lane(self, *, foreign_keys: bool) -> Lane | None:
+        """None for a database in memory, which lives in one connection."""
+        if isinstance(self.engine.pool, StaticPool):
+            return None
+        engine = create_engine(
+            self.url.set(drivername="sqlite"),
+            connect_args={"timeout": BUSY_TIMEOUT / 1000},
+            execution_options={"immediate": True},
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+        )
+        listen_sqlite(engine, foreign_keys=foreign_keys)
+        return Lane(engine)
+
+    @property
+    def engines(self) -> list[Engine]:
+        """All that statements go through, for who listens to them. The lane's hooks are called in its thread."""
+        return [self.engine.sync_engine, *([self._lane.engine] if self._lane else [])]
 
     def reader(self, patience: float) -> Engine:
         """A synchronous engine for a thread that only reads, with one connection.
@@ -187,19 +274,26 @@ class Database:
             return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
 
     async def close(self) -> None:
+        """Whoever waits for a turn has it first."""
+        if self._lane:
+            async with self._turn:
+                await self._lane.close()
         await self.engine.dispose()
 
 
-def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
-    """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
+def open_first(engine: Engine) -> None:
+    """Fail before aiosqlite if the file cannot be opened: its thread would still be telling when the loop is closed."""
     import sqlite3  # a megabyte, which a server on PostgreSQL does without
 
-    @event.listens_for(engine.sync_engine, "do_connect")
+    @event.listens_for(engine, "do_connect")
     def try_first(_dialect: Any, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]) -> None:
-        """Fail here if the file cannot be opened: aiosqlite's thread would still be telling when the loop is closed."""
         sqlite3.connect(arguments[0], uri=options.get("uri", False)).close()
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def listen_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
+    """Own the transactions on SQLite: the driver's implicit ones let two readers spend one row."""
+
+    @event.listens_for(engine, "connect")
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -212,7 +306,7 @@ def listen_sqlite(engine: AsyncEngine, *, foreign_keys: bool) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         if connection.get_execution_options().get("immediate"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Delete, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .db import Database
 from .schema import logouts
 
 PAUSES = (5, 30, 120, 600)  # seconds until the next try after each failure; then HOUR
@@ -68,8 +69,8 @@ async def enqueue(connection: AsyncConnection, told: Iterable[Told], now: int) -
         await connection.execute(insert(logouts), rows)
 
 
-async def claim(connection: AsyncConnection, now: int, limit: int) -> list[Logout]:
-    """Up to `limit` that are due, for this caller alone as long as the lease lasts. One statement."""
+async def claim(database: Database, now: int, limit: int) -> list[Logout]:
+    """Up to `limit` that are due, for this caller alone as long as the lease lasts."""
     due = select(logouts.c.id).where(logouts.c.next_at <= now).order_by(logouts.c.next_at).limit(limit)
     claimed = (
         update(logouts)
@@ -77,18 +78,27 @@ async def claim(connection: AsyncConnection, now: int, limit: int) -> list[Logou
         .values(next_at=now + LEASE, tries=logouts.c.tries + 1)
         .returning(*FIELDS)
     )
-    return [Logout(**row._mapping) for row in await connection.execute(claimed)]
+    return [Logout(**row._mapping) for row in await database.execute(claimed)]
 
 
-async def done(connection: AsyncConnection, logout_id: uuid.UUID) -> None:
-    """The application knows, or will never want to."""
-    await connection.execute(delete(logouts).where(logouts.c.id == logout_id))
+async def done(database: Database, logout: Logout) -> None:
+    """The application knows, or is not to be told any more."""
+    await database.execute(gone(logout))
 
 
-async def again(connection: AsyncConnection, logout: Logout, now: int) -> None:
+async def again(database: Database, logout: Logout, now: int) -> None:
     """Try later."""
     later = update(logouts).where(logouts.c.id == logout.id).values(next_at=now + pause_after(logout.tries))
-    await connection.execute(later)
+    await database.execute(later)
+
+
+async def give_up(connection: AsyncConnection, logout: Logout) -> None:
+    """The application has not taken it, and will not be asked again."""
+    await connection.execute(gone(logout))
+
+
+def gone(logout: Logout) -> Delete:
+    return delete(logouts).where(logouts.c.id == logout.id)
 
 
 async def prune(connection: AsyncConnection, now: int, limit: int) -> int:

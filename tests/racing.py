@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from admitted import DAY, NOW, ORIGIN, Linking, asked, broken, desk_of, identity, outcome, rows, sign_in
-from sqlalchemy import event, text
-from sqlalchemy.util import await_only
+from listening import listen, waiter
+from sqlalchemy import text
 
 from gateway import schema
 from gateway.db import Database
@@ -57,7 +57,7 @@ class House:
         self.people = 0
         self.deadlocks: list[object] = []
         for database in self.databases:
-            event.listen(database.engine.sync_engine, "handle_error", self.note)
+            listen(database, "handle_error", self.note)
 
     def note(self, context: Any) -> None:
         """Deadlocks, also those that somebody gets over."""
@@ -124,26 +124,25 @@ class House:
         return next(row for row in await rows(self.desk.database, schema.accounts) if row.id == session.account_id)
 
     @contextmanager
-    def interruptible(self, at: int, meanwhile: Callable[[], Awaitable[None]]) -> Iterator[Desk]:
+    def interruptible(self, at: int, meanwhile: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[Desk]:
         """A desk that lets something else come between once: before its statement `at`, or before it commits."""
-        engine, steps = self.databases[1].engine.sync_engine, 0
+        steps, wait = 0, waiter()
 
         def step(*_: Any, last: bool = False) -> None:
             nonlocal steps
             steps += 1
             if steps == at or (last and steps < at):
                 steps = at
-                await_only(meanwhile())
+                wait(meanwhile())
 
         hooks: list[tuple[str, Callable[..., None]]] = [
             ("before_cursor_execute", step),
             ("commit", partial(step, last=True)),
         ]
-        for name, hook in hooks:
-            event.listen(engine, name, hook)
+        ends = [listen(self.databases[1], name, hook) for name, hook in hooks]
         yield desk_of(self.databases[1])
-        for name, hook in hooks:
-            event.remove(engine, name, hook)
+        for end in ends:
+            end()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from listening import listen, statements_of
 from sqlalchemy.exc import DBAPIError
 
 from gateway import attempts
@@ -96,8 +96,8 @@ async def test_of_parallel_claims_one_wins_in_whichever_process(database_url: st
 
 
 async def test_those_who_come_back_together_share_a_statement(database_url: str, ours: Attempts) -> None:
-    database, statements = Database(database_url), list[Any]()
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+    database = Database(database_url)
+    statements = statements_of(database)
     claims = Claims(database)
     await asyncio.gather(*(claims.claim(ours.start("google", "/", NOW), NOW) for _ in range(50)))
     await database.close()
@@ -116,7 +116,7 @@ async def test_a_claim_that_nobody_knows_the_outcome_of_is_not_made_again(postgr
         tried.append(seen)
         raise DBAPIError("INSERT", {}, CutOff(), connection_invalidated=True)
 
-    event.listen(database.engine.sync_engine, "after_cursor_execute", cut)
+    listen(database, "after_cursor_execute", cut)
     with pytest.raises(Unavailable):
         await Claims(database).claim(ours.start("google", "/", NOW), NOW)
     await database.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from listening import statements_of
+from sqlalchemy import create_engine, text
 
 from gateway.db import FRESH, Database, Probe, normalise
 
@@ -72,8 +72,7 @@ async def test_one_who_went_away_leaves_the_question_to_the_next() -> None:
 
 async def test_a_database_is_asked_once_by_however_many(database_url: str) -> None:
     database = Database(database_url)
-    statements: list[Any] = []
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    statements = statements_of(database)
     answered = await asyncio.gather(*(database.answers(10) for _ in range(20)))
     await database.close()
     assert (answered, statements.count("SELECT 1")) == ([True] * 20, 1)

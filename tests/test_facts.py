@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from admitted import NOW, identity, rows
+from listening import statements_of
 from racing import House, Race, hold_races, house, linking, signing_in, unlinking
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts
@@ -88,8 +89,7 @@ async def test_an_account_without_address_or_role_is_refreshed_as_in_steps(db: D
 @pytest.mark.postgres
 async def test_who_has_the_address_they_had_is_refreshed_in_one_statement(db: Database) -> None:
     (account_id, identity_id), _ = await people(db)
-    statements: list[Any] = []
-    event.listen(db.engine.sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
+    statements = statements_of(db)
 
     async def counted(connection: AsyncConnection, *given: Any) -> Any:
         statements.clear()

@@ -243,8 +243,7 @@ async def test_a_claim_holds_for_its_lease(database_url: str) -> None:
         await logouts.enqueue(connection, [*told, told[0]], NOW)
     seen: list[list[Logout]] = []
     for at in (NOW, NOW, NOW + logouts.LEASE - 1, NOW + logouts.LEASE):
-        async with database.statement() as connection:
-            seen.append(await logouts.claim(connection, at, 2))
+        seen.append(await logouts.claim(database, at, 2))
     assert [len(batch) for batch in seen] == [2, 1, 0, 2]
     assert {one.tries for one in seen[3]} == {2}
     async with database.write() as connection:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from listening import statements_of
 from signed_in import DAY, NOW, add_account, add_session
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import schema, sessions
@@ -126,8 +127,7 @@ async def test_a_grant_opens_as_in_steps(db: Database) -> None:
 
 async def test_it_is_one_statement(db: Database) -> None:
     first = await add_session(db)
-    asked: list[Any] = []
-    event.listen(db.engine.sync_engine, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
+    asked = statements_of(db)
     async with db.write() as connection:
         await sessions.open_own(connection, opening(first), first.id)
         await sessions.open_grant(connection, opening(first, client_id="spa"), NOW)

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from listening import listen, waiter
 from signed_in import Clock, add_account, add_session, row_of
-from sqlalchemy import event, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,12 +44,13 @@ class Updates:
         self.count = 0
         self.begun = asyncio.Event()
         self.before = before
-        event.listen(db.engine.sync_engine, "before_cursor_execute", self.seen)
+        self.loop = asyncio.get_running_loop()
+        listen(db, "before_cursor_execute", self.seen)
 
     def seen(self, *details: Any) -> None:
         if "UPDATE sessions" in details[2]:
             self.count += 1
-            self.begun.set()
+            self.loop.call_soon_threadsafe(self.begun.set)
             if self.before:
                 self.before(self.count)
 
@@ -174,12 +176,14 @@ async def test_who_goes_away_while_it_runs_disturbs_nobody(db: Database, rotatio
 
 async def test_who_goes_away_before_its_turn_is_left_out(db: Database, rotations: Rotations) -> None:
     first, second = await add_many(db, 2)
-    updates = Updates(db)
+    let, wait = asyncio.Event(), waiter()
+    updates = Updates(db, before=lambda _: wait(let.wait()))
     running = asyncio.create_task(rotations.rotate(Presented(first, 0)))
     await updates.begun.wait()
     waiting = asyncio.create_task(rotations.rotate(Presented(second, 0)))
     await asyncio.sleep(0)
     waiting.cancel()
+    let.set()
     await running
     await rotations.close()
     assert (await row_of(db, second)).current == 0

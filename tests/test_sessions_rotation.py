@@ -138,8 +138,7 @@ async def present(db: Database, cases: list[Any], account_id: uuid.UUID, policy:
                 change = update(sessions).where(sessions.c.id == made.id)
                 await connection.execute(change.values(id=session_id, **asdict(row)))
     asked = [Presentation(one, n, client_id) for one, (_, n, client_id) in zip(ids, cases, strict=True)]
-    async with db.write() as connection:
-        outcomes = await rotate(connection, asked, NOW, policy)
+    outcomes = await rotate(db, asked, NOW, policy)
     left = [await counters_of(db, one) for one in ids]
     return list(zip([outcomes[one] for one in ids], left, strict=True))
 
@@ -175,8 +174,7 @@ def test_the_outcome_carries_what_new_tokens_are_made_of(db: Database, runner: a
     made = runner.run(add_session(db, facts={"groups": ["größe"], "verified": []}, scope="openid"))
 
     async def once() -> Outcome:
-        async with db.write() as connection:
-            return (await rotate(connection, [Presentation(made.id, 0, "gateway")], NOW, POLICY))[made.id]
+        return (await rotate(db, [Presentation(made.id, 0, "gateway")], NOW, POLICY))[made.id]
 
     outcome = runner.run(once())
     assert isinstance(outcome, Rotated)
@@ -332,8 +330,7 @@ async def test_a_refresh_changes_no_index(postgres_url: str) -> None:
     db = Database(postgres_url)
     ids = [(await add_session(db)).id for _ in range(3)]  # few enough that their versions fit one page
     for n in range(4):
-        async with db.read() as connection:
-            await rotate(connection, [Presentation(one, n, "gateway") for one in ids], NOW + n, POLICY)
+        await rotate(db, [Presentation(one, n, "gateway") for one in ids], NOW + n, POLICY)
     async with db.read() as connection:
         await connection.execute(text("SELECT pg_stat_force_next_flush()"))
         query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'sessions'"

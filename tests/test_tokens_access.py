@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from joserfc import jws, jwt
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, KeySet
-from sqlalchemy import event
+from listening import statements_of
 
 from gateway.db import Database
 from gateway.errors import InvalidToken, Unavailable
@@ -351,8 +351,7 @@ async def test_a_token_of_a_key_made_elsewhere_is_accepted_once_the_keys_were_re
 
 
 async def test_neither_minting_nor_verifying_asks_the_database(issuer: Issuer) -> None:
-    asked: list[str] = []
-    event.listen(issuer.database.engine.sync_engine, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
+    asked = statements_of(issuer.database)
     token = issuer.tokens.mint(GRANT)
     issuer.tokens.verify(token)
     issuer.tokens.verify(token)

@@ -6,11 +6,11 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
+from listening import statements_of
 from signed_in import NOW, Clock, add_account, add_session
-from sqlalchemy import event, insert, update
+from sqlalchemy import insert, update
 
 from gateway import accounts, sessions
 from gateway.accounts import merges
@@ -34,12 +34,6 @@ def whoami(database: Database) -> Whoami:
     return Whoami(database, Clock())
 
 
-def statements(database: Database) -> list[Any]:
-    asked: list[Any] = []
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *seen: asked.append(seen[2]))
-    return asked
-
-
 async def test_the_account_comes_with_its_identities_and_the_session(database: Database, whoami: Whoami) -> None:
     session = await add_session(database)
     await add_session(database, session.account_id)
@@ -51,7 +45,7 @@ async def test_the_account_comes_with_its_identities_and_the_session(database: D
 
 async def test_one_statement_is_asked_also_for_many(database: Database, whoami: Whoami) -> None:
     made = [await add_session(database) for _ in range(20)]
-    asked = statements(database)
+    asked = statements_of(database)
     await whoami.look_up(made[0].account_id, made[0].id)
     assert len([one for one in asked if one.startswith("SELECT")]) == 1
     found = await asyncio.gather(*(whoami.look_up(one.account_id, one.id) for one in made * 2))

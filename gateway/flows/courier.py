@@ -66,21 +66,18 @@ class Courier:
             await self._delivery.close()
 
     async def _claim(self) -> list[Logout]:
-        async with self._database.statement() as connection:
-            return await logouts.claim(connection, self._now(), BATCH)
+        return await logouts.claim(self._database, self._now(), BATCH)
 
     async def _tell(self, logout: Logout) -> None:
         app = self._apps.get(logout.client_id)
         url = app.backchannel_logout_url if app else None
         fault = await self._post(app, url, logout) if app and url else None
         if fault is None:
-            async with self._database.statement() as connection:
-                await logouts.done(connection, logout.id)
+            await logouts.done(self._database, logout)
         elif self._now() - logout.created_at >= logouts.PATIENCE:
             await self._give_up(logout, fault)
         else:
-            async with self._database.statement() as connection:
-                await logouts.again(connection, logout, self._now())
+            await logouts.again(self._database, logout, self._now())
 
     async def _post(self, app: AppSettings, url: str, logout: Logout) -> str | None:
         """What went wrong; None where the application has taken it."""
@@ -97,7 +94,7 @@ class Courier:
     async def _give_up(self, logout: Logout, fault: str) -> None:
         detail = {"client": logout.client_id, "tries": logout.tries, "fault": fault.partition(":")[0]}
         async with self._database.write() as connection:
-            await logouts.done(connection, logout.id)
+            await logouts.give_up(connection, logout)
             event = Event("logout_undelivered", uuid.UUID(logout.subject), detail=detail)
             await events.record(connection, event, NOWHERE, self._now())
 

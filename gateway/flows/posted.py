@@ -50,8 +50,7 @@ async def receive(
 async def withhold(database: Database, provider: ProviderClient, id_token: str, now: int) -> None:
     """Spend the ID token of a redirect before it goes into an address: whoever reads that later may not bring it."""
     forget_at = now + MAX_AGE["posted"] + provider.settings.leeway + SLACK
-    async with database.statement() as connection:
-        await attempts.spend(connection, f"id-token:{digest_of(id_token)}", forget_at)
+    await attempts.spend_alone(database, f"id-token:{digest_of(id_token)}", forget_at)
 
 
 def judge_nonce(claimed: str | None, given: str | None, ours: Callable[[str], bool], *, required: bool) -> str | None:

@@ -58,6 +58,5 @@ class Rotations:
 
     async def _present(self, presented: Sequence[Presentation]) -> list[Outcome]:
         now = int(self._clock())
-        async with self._db.statement() as connection:
-            outcomes = await rotate(connection, presented, now, self._policy)
+        outcomes = await rotate(self._db, presented, now, self._policy)
         return [outcomes[one.session_id] for one in presented]

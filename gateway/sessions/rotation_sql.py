@@ -26,8 +26,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db import Database
 from gateway.given import Given
 from gateway.schema import sessions
 
@@ -43,16 +43,13 @@ grace = bindparam("grace", type_=BigInteger)
 idle_ttl = bindparam("idle_ttl", type_=BigInteger)
 
 
-async def rotate(
-    connection: AsyncConnection, presented: Sequence[Presentation], at: int, policy: Policy
-) -> dict[UUID, Outcome]:
-    """Present tokens of distinct sessions at `at` (epoch seconds); each has its own outcome."""
-    dialect = connection.dialect.name
-    parameters = PRESENTED.parameters(dialect, [(one.session_id, one.n, one.client_id) for one in presented])
+async def rotate(db: Database, presented: Sequence[Presentation], at: int, policy: Policy) -> dict[UUID, Outcome]:
+    """Present tokens of distinct sessions at `at` (epoch seconds); each has its own outcome, which is committed."""
+    parameters = PRESENTED.parameters(db.dialect, [(one.session_id, one.n, one.client_id) for one in presented])
     limits = {"now": at, "grace": policy.grace, "idle_ttl": policy.idle_ttl}
-    result = await connection.execute(ROTATE[dialect], parameters | limits)
+    rows = await db.execute(ROTATE[db.dialect], parameters | limits)
     outcomes: dict[UUID, Outcome] = {one.session_id: Unknown() for one in presented}
-    outcomes.update((row.id, read(row)) for row in result.all())
+    outcomes.update((row.id, read(row)) for row in rows)
     return outcomes
 
 

@@ -126,7 +126,5 @@ async def spend_assertion(parts: Parts, app: AppSettings, public_key: str, signe
         found = assertion.verify(signed, public_key, app.client_id, names, parts.clock())
     except ValueError as error:
         raise InvalidClient(f"assertion: {error}") from error
-    async with parts.database.statement() as connection:
-        fresh = await attempts.spend(connection, f"assertion:{app.client_id}:{found.jti}", found.forget_at)
-    if not fresh:
+    if not await attempts.spend_alone(parts.database, f"assertion:{app.client_id}:{found.jti}", found.forget_at):
         raise InvalidClient("assertion: used before")
