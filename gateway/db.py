@@ -50,7 +50,7 @@ UNPREPARED = {"prepare_threshold": None}
 LIBPQ = {"ssl": "sslmode", "host": "host", "port": "port"}
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
 def normalise(url: str) -> URL:
@@ -126,14 +126,15 @@ class Lane:
         await asyncio.shield(closing)
 
 
-def all_rows(result: CursorResult[Any]) -> Rows:
+def all_rows(result: CursorResult[*tuple[Any, ...]]) -> Rows:
     return result.all() if result.returns_rows else []
 
 
 class Database:
     """Owns the connections of one process.
 
-    `write()` is one transaction, `read()` is for statements that stand alone, `execute()` for a single one that writes.
+    `write()` is one transaction, `read()` a connection for statements that stand alone. `execute()` and `query()` are
+    for a single statement, the quickest way.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, foreign_keys: bool = True) -> None:
@@ -151,7 +152,9 @@ class Database:
             listen_sqlite(self.engine.sync_engine, foreign_keys=foreign_keys)
             self._writer = self.engine.execution_options(immediate=True)
             self._reader = self.engine
-            self._lane = self._make_lane(foreign_keys=foreign_keys)
+            in_memory = isinstance(self.engine.pool, StaticPool)  # it lives in one connection
+            self._writing = None if in_memory else Lane(self._single_writer(foreign_keys=foreign_keys))
+            self._reading = None if in_memory else Lane(self.reader(BUSY_TIMEOUT / 1000))
         else:
             self.engine = create_async_engine(
                 self.url,
@@ -168,7 +171,7 @@ class Database:
             listen_postgresql(self.engine.sync_engine)
             self._writer = self.engine.execution_options(isolation_level="READ COMMITTED")
             self._reader = self.engine
-            self._lane = None
+            self._writing = self._reading = None
         # SQLite has one writer: waiting here is fair and cheap, waiting in the file lock is neither.
         self._turn = asyncio.Lock()
         self._probe = Probe(self._ask)
@@ -195,22 +198,31 @@ class Database:
         On PostgreSQL that is one round trip instead of three, on SQLite one step of one thread. Whoever goes away while
         it is under way leaves it to be finished, and the next in turn waits for that.
         """
-        if self._lane is None:
+        if self._writing is None:
             async with self.write() if self.dialect == "sqlite" else self.read() as connection:
                 return all_rows(await connection.execute(statement, parameters))
         await self._turn.acquire()
         try:
-            doing = self._lane.carry_out(statement, parameters)
+            doing = self._writing.carry_out(statement, parameters)
         except BaseException:
             self._turn.release()
             raise
         doing.add_done_callback(lambda _: self._turn.release())
         return await asyncio.shield(doing)
 
-    def _make_lane(self, *, foreign_keys: bool) -> Lane | None:
-        """None for a database in memory, which lives in one connection."""
-        if isinstance(self.engine.pool, StaticPool):
-            return None
+    async def query(self, statement: Executable, parameters: Parameters | None = None) -> Rows:
+        """One statement that only reads: its rows. On SQLite it is one step of one thread, and waits for no writer."""
+        if self._reading is None:
+            async with self.read() as connection:
+                return all_rows(await connection.execute(statement, parameters))
+        return await self._reading.carry_out(statement, parameters)
+
+    @property
+    def engines(self) -> list[Engine]:
+        """All that statements go through, for who listens to them. A lane's hooks are called in its thread."""
+        return [self.engine.sync_engine, *(lane.engine for lane in (self._writing, self._reading) if lane)]
+
+    def _single_writer(self, *, foreign_keys: bool) -> Engine:
         engine = create_engine(
             self.url.set(drivername="sqlite"),
             connect_args={"timeout": BUSY_TIMEOUT / 1000},
@@ -221,12 +233,7 @@ class Database:
             max_overflow=0,
         )
         listen_sqlite(engine, foreign_keys=foreign_keys)
-        return Lane(engine)
-
-    @property
-    def engines(self) -> list[Engine]:
-        """All that statements go through, for who listens to them. The lane's hooks are called in its thread."""
-        return [self.engine.sync_engine, *([self._lane.engine] if self._lane else [])]
+        return engine
 
     def reader(self, patience: float) -> Engine:
         """A synchronous engine for a thread that only reads, with one connection.
@@ -275,9 +282,11 @@ class Database:
 
     async def close(self) -> None:
         """Whoever waits for a turn has it first."""
-        if self._lane:
+        if self._writing:
             async with self._turn:
-                await self._lane.close()
+                await self._writing.close()
+        if self._reading:
+            await self._reading.close()
         await self.engine.dispose()
 
 

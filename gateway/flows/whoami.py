@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, Uuid, and_, bindparam, exists, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts
 from gateway.accounts import Account, LinkedIdentity, merges
@@ -80,19 +79,23 @@ class Whoami:
 
     async def _read(self, asked: Sequence[Key]) -> list[Myself | str]:
         """Each caller, or why they are nobody."""
-        async with self._database.read() as connection:
-            found = await look_up(connection, list(dict.fromkeys(asked)), int(self._clock()))
+        found = await look_up(self._database, list(dict.fromkeys(asked)), int(self._clock()))
         return [found.get(one, "the account is gone") for one in asked]
 
 
-async def look_up(connection: AsyncConnection, asked: Sequence[Key], now: int) -> dict[Key, Myself | str]:
-    dialect = connection.dialect.name
+async def look_up(database: Database, asked: Sequence[Key], now: int) -> dict[Key, Myself | str]:
     rows: dict[Key, list[Any]] = defaultdict(list)
-    for row in await connection.execute(WHO[dialect], ASKED.parameters(dialect, asked) | {"now": now}):
+    given = ASKED.parameters(database.dialect, asked) | {"now": now}
+    for row in await database.query(WHO[database.dialect], given):
         rows[row[0], row[-2]].append(row)
     absorbing = {key[0] for key, its in rows.items() if its[0][-1]}
-    merged = {account_id: tuple(await merges.merged_from(connection, account_id)) for account_id in absorbing}
+    merged = await absorbed(database, absorbing) if absorbing else {}
     return {key: myself(its, merged.get(key[0], ())) for key, its in rows.items()}
+
+
+async def absorbed(database: Database, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, tuple[uuid.UUID, ...]]:
+    async with database.read() as connection:
+        return {one: tuple(await merges.merged_from(connection, one)) for one in ids}
 
 
 def myself(rows: Sequence[Any], merged: tuple[uuid.UUID, ...]) -> Myself | str:
