@@ -207,8 +207,13 @@ class Database:
         except BaseException:
             self._turn.release()
             raise
-        doing.add_done_callback(lambda _: self._turn.release())
+        doing.add_done_callback(self._finish)
         return await asyncio.shield(doing)
+
+    def _finish(self, done: asyncio.Future[Rows]) -> None:
+        self._turn.release()
+        if not done.cancelled():
+            done.exception()  # heard, if whoever it was for has gone away
 
     async def query(self, statement: Executable, parameters: Parameters | None = None) -> Rows:
         """One statement that only reads: its rows. On SQLite it is one step of one thread, and waits for no writer."""
