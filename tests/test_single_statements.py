@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,11 @@ def file_of(database: Database) -> str:
     return database.url.database
 
 
+def is_open(database: Database) -> bool:
+    """Whether there is a connection: the last one takes the log away."""
+    return Path(f"{file_of(database)}-wal").exists()
+
+
 def spent_in(database: Database) -> int:
     """How many values are spent, as another process sees it."""
     connection = sqlite3.connect(file_of(database))
@@ -79,16 +85,17 @@ def impatient(database: Database, **pragmas: int) -> None:
 
 
 class Held:
-    """The first change from now on: it begins, and goes on when it is let."""
+    """The first statement from now on with this word: it begins, and goes on when it is let."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, word: str) -> None:
+        self.word = word
         self.begun, self.let = asyncio.Event(), asyncio.Event()
         self.loop, self.wait = asyncio.get_running_loop(), waiter()
         self.held: list[str] = []
         listen(database, "before_cursor_execute", self.hold)
 
     def hold(self, *details: Any) -> None:
-        if details[2].startswith(("INSERT", "UPDATE")) and not self.held:
+        if details[2].startswith(self.word) and not self.held:
             self.held.append(details[2])
             self.loop.call_soon_threadsafe(self.begun.set)
             self.wait(self.let.wait())
@@ -228,7 +235,7 @@ async def test_who_waits_too_long_for_another_process_is_told(lite: Database) ->
     assert await spend_alone(lite, "one", NOW)
 
 
-async def test_a_file_that_cannot_be_opened_is_an_outage(tmp_path: Any) -> None:
+async def test_a_file_that_cannot_be_opened_is_an_outage(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/nowhere/gateway.db")
     for ask in (database.execute, database.query):
         with pytest.raises(OperationalError) as failed:
@@ -238,12 +245,13 @@ async def test_a_file_that_cannot_be_opened_is_an_outage(tmp_path: Any) -> None:
 
 
 async def test_who_goes_away_leaves_the_step_to_be_finished_before_the_next(lite: Database) -> None:
-    held = Held(lite)
+    asked, held = statements_of(lite), Held(lite, "INSERT")
     leaving = asyncio.create_task(spend_alone(lite, "one", NOW))
     await held.begun.wait()
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
+    asked.clear()
 
     async def next_one() -> bool:
         async with lite.write() as connection:
@@ -251,14 +259,14 @@ async def test_who_goes_away_leaves_the_step_to_be_finished_before_the_next(lite
 
     following = [asyncio.create_task(next_one()), asyncio.create_task(spend_alone(lite, "two", NOW))]
     await asyncio.sleep(0.05)
-    assert not any(each.done() for each in following)
+    assert asked == []
     held.let.set()
     assert await asyncio.gather(*following) == [False, True]
 
 
 async def test_nobody_is_bothered_by_the_failure_of_what_they_left(lite: Database) -> None:
     await add_session(lite)
-    held = Held(lite)
+    held = Held(lite, "UPDATE")
     leaving = asyncio.create_task(lite.execute(update(sessions).values(account_id=uuid.uuid4())))
     await held.begun.wait()
     leaving.cancel()
@@ -278,18 +286,23 @@ async def test_who_goes_away_before_their_turn_has_asked_nothing(lite: Database)
     assert spent_in(lite) == 2
 
 
-async def test_closing_waits_for_what_is_under_way(sqlite_url: str) -> None:
+@pytest.mark.parametrize("word", ["INSERT", "SELECT"])
+async def test_closing_waits_for_what_is_under_way(sqlite_url: str, word: str) -> None:
     before, database = threading.enumerate(), Database(sqlite_url)
-    await database.query(select(spent))
-    held = Held(database)
-    asked = [asyncio.create_task(spend_alone(database, name, NOW)) for name in ("one", "two")]
+    held = Held(database, word)
+    asked: list[asyncio.Task[object]] = [
+        asyncio.create_task(spend_alone(database, "one", NOW)),
+        asyncio.create_task(spend_alone(database, "two", NOW)),
+        asyncio.create_task(database.query(select(sessions.c.id))),
+    ]
     await held.begun.wait()
     closing = asyncio.create_task(database.close())
     await asyncio.sleep(0.05)
     assert not closing.done()
     held.let.set()
     await closing
-    assert [one.result() for one in asked] == [True, True]
+    assert [one.result() for one in asked] == [True, True, []]
+    assert not is_open(database)
     for thread in started(before):
         thread.join(10)
     assert started(before) == []
