@@ -25,6 +25,7 @@ from .errors import CannotStart, GatewayError, Unavailable
 from .flows.admit import Desk, Terms
 from .flows.courier import Courier
 from .flows.provider_tokens import ProviderTokenDesk
+from .flows.reception import Reception
 from .flows.redeem import Lives, Redemption
 from .flows.renew import Issuer, Renewal
 from .flows.sign_out import SignOut
@@ -247,6 +248,7 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
     ended = EndedSessions(database, clock, token_life=settings.access_token_ttl)
     policy = Policy(grace=settings.refresh_token_grace, idle_ttl=settings.refresh_token_idle_ttl)
     issuer = Issuer(access, refresh, settings.roles, settings.refresh_token_idle_ttl, settings.apps)
+    desk = Desk(database, sealer, terms_of(settings))
     default = settings.default_redirect
     providers = Providers(settings.providers, public_url=settings.public_url, clock=clock, transport=transport)
     return Parts(
@@ -267,7 +269,8 @@ def assemble(settings: Settings, clock: Clock, transport: httpx2.AsyncBaseTransp
         access=access,
         proxy_assertions=ProxyAssertions(settings.public_url, keyring, clock),
         refresh=refresh,
-        desk=Desk(database, sealer, terms_of(settings)),
+        desk=desk,
+        reception=Reception(desk),
         whoami=Whoami(database, clock),
         renewal=Renewal(database, WatchedRotations(Rotations(database, policy, clock), metrics), ended, issuer),
         redemption=Redemption(database, Codes(sealer), ended, lives_of(settings)),

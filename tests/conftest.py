@@ -6,13 +6,13 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import hypothesis
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from gateway import migrate, schema
@@ -91,6 +91,12 @@ def copied(template: str) -> Iterator[str]:
     name = copy(template)
     yield database(name)
     sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_copy() -> Callable[[str], AbstractContextManager[str]]:
+    """Makes another of the database at this URL, which nobody has open; dropped at the end."""
+    return lambda url: copied(make_url(url).database or "")
 
 
 def copy(template: str) -> str:

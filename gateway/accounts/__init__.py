@@ -4,6 +4,7 @@ from .decision import AskToJoin, Create, Holder, Join, Known, Policy, Refuse, Si
 from .store import (
     PROFILE_COLUMNS,
     TELL_AGAIN,
+    TELLING_AGAIN,
     Account,
     LinkedIdentity,
     add_identity,
@@ -21,6 +22,7 @@ from .store import (
     refresh_identity,
     remove,
     remove_identity,
+    tell_again,
     telling_again,
     to_profile,
     with_email,
@@ -28,6 +30,7 @@ from .store import (
 
 __all__ = [
     "PROFILE_COLUMNS",
+    "TELLING_AGAIN",
     "TELL_AGAIN",
     "Account",
     "AskToJoin",
@@ -57,6 +60,7 @@ __all__ = [
     "refresh_identity",
     "remove",
     "remove_identity",
+    "tell_again",
     "telling_again",
     "to_profile",
     "with_email",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Row,
     Text,
+    Update,
     Uuid,
     and_,
     bindparam,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from gateway import schema
 from gateway.errors import Overtaken
@@ -59,15 +62,30 @@ HOLDERS = (
 )
 # What a provider says of an identity that is this account's still; and again, with the address as it was.
 TOLD = ("provider", "email", "email_key", "email_verified", "email_authority", "name", "picture", "ids", "last_used_at")
-TELL = (
-    update(schema.identities)
-    .where(schema.identities.c.id == bindparam("which"), schema.identities.c.account_id == bindparam("of_account"))
-    .values({name: bindparam(f"told_{name}", type_=schema.identities.c[name].type) for name in TOLD})
-)
-TELL_AGAIN = TELL.where(
-    schema.identities.c.email.is_not_distinct_from(bindparam("known_email", type_=Text)),
-    schema.identities.c.email_verified == bindparam("known_verified"),
-)
+TELLING_AGAIN: Mapping[str, TypeEngine[Any]] = {
+    "which": Uuid(),
+    "of_account": Uuid(),
+    **{f"told_{name}": schema.identities.c[name].type for name in TOLD},
+    "known_email": Text(),
+    "known_verified": Boolean(),
+}
+
+
+def tell(given: Mapping[str, ColumnElement[Any]]) -> Update:
+    """With what is given: parameters for one identity, or the columns of a table that has many."""
+    mine = schema.identities.c
+    told = update(schema.identities).where(mine.id == given["which"], mine.account_id == given["of_account"])
+    return told.values({name: given[f"told_{name}"] for name in TOLD})
+
+
+def tell_again(given: Mapping[str, ColumnElement[Any]]) -> Update:
+    mine = schema.identities.c
+    same_address = mine.email.is_not_distinct_from(given["known_email"])
+    return tell(given).where(same_address, mine.email_verified == given["known_verified"])
+
+
+ONE = {name: bindparam(name, type_=type_) for name, type_ in TELLING_AGAIN.items()}
+TELL, TELL_AGAIN = tell(ONE), tell_again(ONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,8 +281,23 @@ async def open_session(
     origin: Origin,
     now: int,
 ) -> Admission:
-    identity = newcomer.identity
     await keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
+    opening = opening_for(desk, newcomer, account_id, identity_id, facts, origin, now)
+    ended = await place(connection, opening, newcomer)
+    return Admission(session=opening.session, ended=[one.id for one in ended])
+
+
+def opening_for(
+    desk: Desk,
+    newcomer: Newcomer,
+    account_id: uuid.UUID,
+    identity_id: uuid.UUID,
+    facts: Mapping[str, Any],
+    origin: Origin,
+    now: int,
+) -> Opening:
+    """The session of whoever is let in, and the event that says so."""
+    identity = newcomer.identity
     grant = newcomer.grant or Grant(GATEWAY, SCOPE, desk.terms.max_ttl)
     session_id = uuid.uuid4()
     session = sessions.new(
@@ -309,8 +324,7 @@ async def open_session(
     name: events.EventName = "app_signed_in" if newcomer.grant else "signed_in"
     detail = {"client": grant.client_id} if newcomer.grant else {}
     event = Event(name, account_id, session.id, identity.provider, detail)
-    ended = await place(connection, Opening(session, event, origin, now), newcomer)
-    return Admission(session=session, ended=[one.id for one in ended])
+    return Opening(session, event, origin, now)
 
 
 async def place(connection: AsyncConnection, opening: Opening, newcomer: Newcomer) -> list[sessions.Session]:

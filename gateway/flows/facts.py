@@ -15,7 +15,7 @@ from gateway.schema import accounts as accounts_table
 from gateway.schema import grants as grants_table
 from gateway.schema import identities as identities_table
 
-FACTS = (
+FACTS_OF_ALL = (
     select(
         accounts_table.c.email,
         accounts_table.c.email_verified,
@@ -26,8 +26,8 @@ FACTS = (
     )
     .outerjoin_from(accounts_table, identities_table, identities_table.c.account_id == accounts_table.c.id)
     .outerjoin(grants_table, grants_table.c.account_id == accounts_table.c.id)
-    .where(accounts_table.c.id == bindparam("of_account"))
 )
+FACTS = FACTS_OF_ALL.where(accounts_table.c.id == bindparam("of_account"))
 TOLD_AGAIN = accounts.TELL_AGAIN.returning(identities_table.c.id).cte("told_again")
 TELL_AND_READ = FACTS.where(select(TOLD_AGAIN.c.id).exists())
 
@@ -41,8 +41,8 @@ async def facts_of(connection: AsyncConnection, account_id: uuid.UUID) -> Mappin
 
 
 def to_facts(rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
-    """From rows of FACTS."""
-    email, email_verified, name, picture, _, _ = rows[0]
+    """From rows that begin with those of FACTS, of one account."""
+    email, email_verified, name, picture = rows[0][:4]
     return {
         "email": email,
         "email_verified": email_verified,

@@ -18,7 +18,7 @@ from .ending import (
     make_room_for_grant,
     tell,
 )
-from .opening import Opening, open_grant, open_own
+from .opening import Opening, ends_nothing, open_grant, open_own, open_together
 from .rows import (
     MOST,
     REPLACED,
@@ -51,6 +51,7 @@ __all__ = [
     "end_for_identity",
     "end_grants",
     "end_others",
+    "ends_nothing",
     "forget",
     "get",
     "grants_of",
@@ -62,6 +63,7 @@ __all__ = [
     "new",
     "open_grant",
     "open_own",
+    "open_together",
     "prune",
     "retell",
     "tell",

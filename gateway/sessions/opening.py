@@ -6,15 +6,31 @@ them. On SQLite they follow each other. What comes of it is the same, and a test
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Insert, Select, Table, Update, bindparam, false, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import events
 from gateway.events import Event, Origin
+from gateway.given import Records
 from gateway.schema import events as events_table
 from gateway.schema import sessions
 
@@ -22,6 +38,7 @@ from .ending import (
     GRANTS,
     MAKE_ROOM,
     NO_SESSION,
+    OWN,
     TOO_MANY,
     carry_out,
     end_late_grants,
@@ -30,7 +47,7 @@ from .ending import (
     make_room_for_grant,
     surplus,
 )
-from .rows import ADOPT, CLEAR, NAMES, SPENT, Session, add, adopt, clear_spent_grants, row_of
+from .rows import ADOPT, CLEAR, MOST, NAMES, SPENT, Session, add, adopt, clear_spent_grants, row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +135,37 @@ async def at_once(
     )
     events.say(opening.event, opening.origin)
     return ended
+
+
+def ends_nothing(
+    account_id: ColumnElement[Any], replaces: ColumnElement[Any], at: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Whether a browser's session can open so that no other ends, and no grants have to find their new parent."""
+    living = sessions.c.ended_at.is_(None), sessions.c.expires_at > at
+    own = select(sessions.c.id).where(sessions.c.account_id == account_id, sessions.c.client_id == OWN, *living)
+    return ~or_(
+        exists().where(sessions.c.id == replaces, *living),
+        exists().where(sessions.c.parent_id == replaces),
+        own.offset(MOST - 1).exists(),
+    )
+
+
+def rows_for(table: Table, name: str) -> Records:
+    return Records(name, {column.name: column.type for column in table.c})
+
+
+def bringing(table: Table, records: Records) -> Insert:
+    rows = records.table()
+    return insert(table).from_select(rows.c.keys(), select(rows))
+
+
+OPENED, SAID = rows_for(sessions, "opened"), rows_for(events_table, "said")
+OPEN_TOGETHER = bringing(sessions, OPENED).add_cte(bringing(events_table, SAID).cte("saying"))
+
+
+async def open_together(connection: AsyncConnection, openings: Collection[Opening]) -> None:
+    """Open browsers' sessions that end nothing, in one statement of PostgreSQL's. The caller says the events in the
+    log, where they are committed."""
+    opened = OPENED.parameters([row_of(one.session) for one in openings])
+    said = SAID.parameters([events.row_of(one.event, one.origin, one.now) for one in openings])
+    await connection.execute(OPEN_TOGETHER, opened | said)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.flows.admit import Desk
     from gateway.flows.courier import Courier
     from gateway.flows.provider_tokens import ProviderTokenDesk
+    from gateway.flows.reception import Reception
     from gateway.flows.redeem import Redemption
     from gateway.flows.renew import Renewal
     from gateway.flows.sign_out import SignOut
@@ -62,6 +63,7 @@ class Parts:
     proxy_assertions: ProxyAssertions
     refresh: RefreshTokens
     desk: Desk
+    reception: Reception
     whoami: Whoami
     renewal: Renewal
     redemption: Redemption

@@ -136,7 +136,7 @@ async def complete(parts: Parts, scope: Scope, provider: ProviderClient, brought
     replaced = present_session(parts, scope) or (carrier.session if carrier else None)
     id_token = vouched.id_token if vouched.end_session else None
     newcomer = Newcomer(vouched.identity, id_token, replaced, None, target)
-    admission = await parts.desk.admit(newcomer, origin_of(parts, scope), parts.now())
+    admission = await parts.reception.admit(newcomer, origin_of(parts, scope), parts.now())
     if brought.form:
         response = admitted(parts, target, admission, parts.now())
     else:

@@ -195,7 +195,7 @@ async def conclude(
     now, origin = parts.now(), origin_of(parts, scope)
     match attempt.purpose:
         case "sign_in":
-            response = admitted(parts, attempt.redirect_to, await parts.desk.admit(newcomer, origin, now), now)
+            response = admitted(parts, attempt.redirect_to, await parts.reception.admit(newcomer, origin, now), now)
         case "link":
             session_id = asking_session(newcomer, attempt)
             origin = origin_of(parts, scope, session_id)
