@@ -153,4 +153,9 @@ class Batches(Generic[Asked, Answer]):
 
 def passing(error: exc.DBAPIError) -> bool:
     """Worth a second try: a lost race, or a connection that had gone stale."""
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in TRY_AGAIN
+    return error.connection_invalidated or lost_race(error)
+
+
+def lost_race(error: BaseException) -> bool:
+    """Whether PostgreSQL has taken a transaction back for another's sake: nothing was done."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in TRY_AGAIN

@@ -80,6 +80,15 @@ async def test_everybody_is_admitted_once_when_a_batch_fails(db: Database, state
     assert await signed_in(db) == [6, 6]
 
 
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+@pytest.mark.parametrize("statement", ["FOR NO KEY UPDATE", "UPDATE identities", "INSERT INTO sessions"])
+async def test_who_comes_alone_is_admitted_when_a_race_is_lost(db: Database, statement: str, state: str) -> None:
+    with before(db, statement, raising(state)):
+        admission = await desk_of(db).admit(Newcomer(PEOPLE[0]), ORIGIN, NOW)
+    assert admission.session
+    assert await signed_in(db) == [4, 4]
+
+
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_nobody_is_half_admitted_when_the_connection_is_lost_and_it_goes_on(db: Database, statement: str) -> None:
     reception = Reception(desk_of(db))

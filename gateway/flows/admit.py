@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, pending, sessions
@@ -27,6 +26,7 @@ from gateway.accounts import (
     invitations,
     provider_tokens,
 )
+from gateway.batches import lost_race
 from gateway.db import Database
 from gateway.errors import GatewayError, Overtaken
 from gateway.events import Event, Origin
@@ -103,11 +103,15 @@ class Desk:
         return await self.undisturbed(lambda connection: admit(connection, self, newcomer, origin, now))
 
     async def undisturbed(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Do the work in a transaction; again in another when somebody else linked or moved the identity meanwhile."""
+        """Do the work in a transaction; again in another when somebody else linked or moved the identity meanwhile, or
+        the database took it back for somebody else's sake."""
         for _ in range(TRIES - 1):
-            with suppress(IntegrityError, Overtaken):
+            try:
                 async with self.database.write() as connection:
                     return await work(connection)
+            except (DBAPIError, Overtaken) as error:
+                if not (isinstance(error, IntegrityError | Overtaken) or lost_race(error)):
+                    raise
         async with self.database.write() as connection:
             return await work(connection)
 
