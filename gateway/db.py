@@ -195,25 +195,20 @@ class Database:
     async def execute(self, statement: Executable, parameters: Parameters | None = None) -> Rows:
         """One statement that writes, a transaction of its own: its rows, once they are committed.
 
-        On PostgreSQL that is one round trip instead of three, on SQLite one step of one thread. Whoever goes away while
-        it is under way leaves it to be finished, and the next in turn waits for that.
+        On PostgreSQL that is one round trip instead of three, on SQLite one step of one thread. Whoever is to go away
+        while it is under way sees it finished, so that the next in turn finds the way free.
         """
         if self._writing is None:
             async with self.write() if self.dialect == "sqlite" else self.read() as connection:
                 return all_rows(await connection.execute(statement, parameters))
-        await self._turn.acquire()
-        try:
+        async with self._turn:
             doing = self._writing.carry_out(statement, parameters)
-        except BaseException:
-            self._turn.release()
-            raise
-        doing.add_done_callback(self._finish)
-        return await asyncio.shield(doing)
-
-    def _finish(self, done: asyncio.Future[Rows]) -> None:
-        self._turn.release()
-        if not done.cancelled():
-            done.exception()  # heard, if whoever it was for has gone away
+            try:
+                return await asyncio.shield(doing)
+            except asyncio.CancelledError:
+                await asyncio.wait([doing])
+                doing.exception()  # heard by nobody else
+                raise
 
     async def query(self, statement: Executable, parameters: Parameters | None = None) -> Rows:
         """One statement that only reads: its rows. On SQLite it is one step of one thread, and waits for no writer."""

@@ -71,7 +71,7 @@ async def signed_in(db: Database) -> list[int]:
     return [len(await rows(db, sessions)), len(said)]
 
 
-@pytest.mark.parametrize("state", ["40P01", "40001", "22P05"])
+@pytest.mark.parametrize("state", ["40P01", "40001", "22P05", "54000", "57014"])
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_everybody_is_admitted_once_when_a_batch_fails(db: Database, statement: str, state: str) -> None:
     with before(db, statement, raising(state)):

@@ -23,7 +23,7 @@ from sqlalchemy import Select, Text, Uuid, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, sessions
-from gateway.batches import Batches, lost_race
+from gateway.batches import Batches
 from gateway.db import is_outage
 from gateway.events import Origin
 from gateway.given import Given, Records
@@ -115,11 +115,18 @@ class Reception:
             async with self._desk.database.write() as connection:
                 opened = await receive(connection, self._desk, arrivals)
         except Exception as error:
-            if is_outage(error) and not lost_race(error):
+            if is_outage(error) and not was_refused(error):
                 raise  # whether it was carried out, nobody knows
             log.warning("sign_in_apart", extra={"fields": {"error": type(error).__name__, "of": len(arrivals)}})
             opened = {}
         return [opened.get(arrival.key) for arrival in arrivals]
+
+
+def was_refused(error: Exception) -> bool:
+    """Whether PostgreSQL itself has said no, and goes on: the transaction is undone."""
+    return bool(getattr(getattr(error, "orig", None), "sqlstate", None)) and not getattr(
+        error, "connection_invalidated", True
+    )
 
 
 def told(opening: Opening | None) -> Admission | None:
