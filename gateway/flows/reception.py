@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, Text, Uuid, and_, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import accounts, events, sessions
@@ -124,9 +125,9 @@ class Reception:
 
 def was_refused(error: Exception) -> bool:
     """Whether PostgreSQL itself has said no, and goes on: the transaction is undone."""
-    return bool(getattr(getattr(error, "orig", None), "sqlstate", None)) and not getattr(
-        error, "connection_invalidated", True
-    )
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return False
+    return getattr(error.orig, "sqlstate", None) is not None
 
 
 def told(opening: Opening | None) -> Admission | None:
