@@ -7,8 +7,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import httpx2
 import uvicorn
@@ -19,11 +20,13 @@ from gateway.app import Gateway, create_app
 from gateway.settings import Settings
 from gateway.settings.load import build
 from gateway.testing import Client, Google, Microsoft
-from gateway.testing.serve import free_port
+from gateway.testing.serve import Server, free_port
 
 # Without https there is nothing to verify, and loading the authorities takes 30 ms for each client.
 PLAIN: dict[str, Any] = {"timeout": 20, "trust_env": False, "verify": False}
 SECRET = "an-obviously-fake-secret-key-for-tests-0123456789"
+
+T = TypeVar("T")
 
 
 def settings_for(
@@ -83,7 +86,7 @@ def running(settings: Settings, listen: int | None = None, **options: Any) -> It
 def serving(app: Any, port: int) -> Iterator[None]:
     options = serve.options() | {"loop": "asyncio"}
     config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)
-    server = uvicorn.Server(config)
+    server = Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -96,6 +99,27 @@ def serving(app: Any, port: int) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+class EndingAtOnce:
+    """Servers, and what else is entered here, end side by side when the block ends: each takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._entered: list[AbstractContextManager[Any]] = []
+
+    def enter(self, context: AbstractContextManager[T]) -> T:
+        entered = context.__enter__()
+        self._entered.append(context)
+        return entered
+
+    def __enter__(self) -> EndingAtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ThreadPoolExecutor(len(self._entered) or 1) as pool:
+            ends = [pool.submit(context.__exit__, None, None, None) for context in reversed(self._entered)]
+        for end in ends:
+            end.result()
 
 
 def hidden_fields(page: str) -> list[tuple[str, str]]:
@@ -168,7 +192,9 @@ def world(
     url = f"http://localhost:{port}"
     google, microsoft = Google(automatic=True), Microsoft(automatic=True)
     tables: dict[str, dict[str, Any]] = {}
-    with google.serve(), microsoft.serve():
+    with EndingAtOnce() as servers:
+        servers.enter(google.serve())
+        servers.enter(microsoft.serve())
         for name, provider in (("google", google), ("microsoft", microsoft)):
             redirects = (f"{url}/auth/{name}/callback", f"{url}/auth/signed-out")
             provider.clients.append(Client(id=f"{name}-client", secret="fake-secret", redirect_uris=redirects))
@@ -177,5 +203,5 @@ def world(
         tables["google"] |= at_google or {}
         tables["microsoft"] |= {"authority": microsoft.base_url, "tenant": "common", "allowed_tenants": ["*"]}
         tables["microsoft"] |= entra or {}
-        with running(settings_for(database_url, tables, port, **gateway), listen, clock=clock) as gate:
-            yield World(gate, google, microsoft)
+        settings = settings_for(database_url, tables, port, **gateway)
+        yield World(servers.enter(running(settings, listen, clock=clock)), google, microsoft)

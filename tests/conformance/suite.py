@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 from gateway.app import create_app
 from gateway.testing import Client, StandIn, serve
 
-from harness import Running, settings_for
+from harness import EndingAtOnce, Running, settings_for
 
 NAME = "op"  # of the provider in the gateway's settings
 CLIENT_ID = "conformance"
@@ -201,20 +201,21 @@ def run(
 ) -> Iterator[Run]:
     """A gateway whose provider `op` is the stand-in, on real sockets. `table` goes over its settings, `client` over
     its registration. A second stand-in is the provider `beside`."""
-    with ExitStack() as stack, ExitStack() as provider:
+    with ExitStack() as stack, EndingAtOnce() as servers:
+        provider = servers.enter(ExitStack())
         listener, url = stack.enter_context(serve.bound("localhost"))
         provider.enter_context(standin.serve())
         standin.clients.append(Client(client_id, secret, (f"{url}/auth/{NAME}/callback",), **(client or {})))
         ordinary = {"discovery_url": standin.discovery_url, "client_id": client_id, "userinfo": "always"}
         tables = {NAME: ordinary | ({"client_secret": secret} if secret else {}) | table}
         if beside:
-            stack.enter_context(beside.serve())
+            servers.enter(beside.serve())
             beside.clients.append(Client(CLIENT_ID, SECRET, (f"{url}/auth/beside/callback",)))
             credentials = {"client_id": CLIENT_ID, "client_secret": SECRET}
             tables["beside"] = {"discovery_url": beside.discovery_url, **credentials}
         settings = settings_for(database_url, tables, public_url=url)
         app = create_app(settings, clock=clock or time.time)
-        stack.enter_context(serve.running(app, listener))
+        servers.enter(serve.running(app, listener))
         gateway = Running(app, url)
-        browser = stack.enter_context(gateway.browser())
+        browser = servers.enter(gateway.browser())
         yield Run(standin, gateway, database_url, browser, provider, posted)
