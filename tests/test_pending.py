@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -24,13 +23,6 @@ PROOF = {"identity": {"email": "ada@example.com"}, "accounts": ["1"]}
 GOOGLE = identity("1", "ada@example.com")
 WORK = identity("1", "ADA@example.com", provider="microsoft")
 OTHER = identity("2", "grace@example.com")
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 async def keep(db: Database) -> str:

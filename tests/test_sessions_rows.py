@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 
-import pytest
 from signed_in import DAY, NOW, add_account, add_session, row_of
 
 from gateway import sessions
@@ -13,13 +11,6 @@ from gateway.db import Database
 from gateway.sessions import MOST
 
 IDLE = 14 * DAY
-
-
-@pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    yield database
-    await database.close()
 
 
 async def listed(db: Database, account_id: uuid.UUID, now: int = NOW) -> list[uuid.UUID]:

@@ -138,7 +138,8 @@ async def admit(connection: AsyncConnection, desk: Desk, newcomer: Newcomer, ori
             account_id = account.id
             await events.record(connection, Event("account_created", account_id, None, identity.provider), origin, now)
     facts = facts or await facts_of(connection, account_id)
-    return await open_session(connection, desk, newcomer, account_id, identity_id, facts, origin, now)
+    opening = opening_for(desk, newcomer, account_id, identity_id, facts, origin, now)
+    return await open_session(connection, desk, newcomer, identity_id, opening)
 
 
 async def verdict_on(
@@ -276,17 +277,9 @@ async def cancel_deletion(
 
 
 async def open_session(
-    connection: AsyncConnection,
-    desk: Desk,
-    newcomer: Newcomer,
-    account_id: uuid.UUID,
-    identity_id: uuid.UUID,
-    facts: Mapping[str, Any],
-    origin: Origin,
-    now: int,
+    connection: AsyncConnection, desk: Desk, newcomer: Newcomer, identity_id: uuid.UUID, opening: Opening
 ) -> Admission:
-    await keep_tokens(connection, desk, identity_id, newcomer.tokens, now)
-    opening = opening_for(desk, newcomer, account_id, identity_id, facts, origin, now)
+    await keep_tokens(connection, desk, identity_id, newcomer.tokens, opening.now)
     ended = await place(connection, opening, newcomer)
     return Admission(session=opening.session, ended=[one.id for one in ended])
 

@@ -59,7 +59,8 @@ async def join(desk: Desk, token: str, proven: Newcomer, origin: Origin, now: in
         welcomed = replace(account, delete_at=None)
         await settle(connection, desk, welcomed, admission.waiting(proof, proven.replaces), origin, now)
         facts = await facts_of(connection, account.id)
-        return await admission.open_session(connection, desk, proven, account.id, identity_id, facts, origin, now)
+        opening = admission.opening_for(desk, proven, account.id, identity_id, facts, origin, now)
+        return await admission.open_session(connection, desk, proven, identity_id, opening)
 
     return await desk.undisturbed(work)
 
