@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from gateway.app import Gateway, create_app
 from gateway.settings import Settings
 from gateway.settings.load import build
 from gateway.testing import Client, Google, Microsoft
-from gateway.testing.serve import Server, free_port
+from gateway.testing.serve import Server, free_port, in_thread
 
 # Without https there is nothing to verify, and loading the authorities takes 30 ms for each client.
 PLAIN: dict[str, Any] = {"timeout": 20, "trust_env": False, "verify": False}
@@ -82,23 +81,10 @@ def running(settings: Settings, listen: int | None = None, **options: Any) -> It
             yield gateway
 
 
-@contextmanager
-def serving(app: Any, port: int) -> Iterator[None]:
+def serving(app: Any, port: int) -> AbstractContextManager[Server]:
+    """An application as the gateway itself is served, in a thread."""
     options = serve.options() | {"loop": "asyncio"}
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, **options)
-    server = Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the server did not start")
-        time.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(20)
+    return in_thread(Server(uvicorn.Config(app, host="127.0.0.1", port=port, **options)))
 
 
 class EndingAtOnce:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 import httpx2
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from gateway.testing import Google, Microsoft, StandIn, serve
 
@@ -41,6 +43,43 @@ def test_nothing_listens_afterwards() -> None:
         port = int(standin.base_url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+async def refusing(_scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no"})
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread")  # uvicorn's way to say so is SystemExit
+def test_what_does_not_start_is_an_error() -> None:
+    with (
+        serve.bind() as listener,
+        pytest.raises(TimeoutError, match="did not start"),
+        serve.running(refusing, listener),
+    ):
+        pytest.fail("it started")
+
+
+def test_what_does_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "STOP", 0.3)
+    leave = threading.Event()
+
+    async def lingering(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(leave.wait, 10)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    try:
+        with (
+            serve.bind() as listener,
+            pytest.raises(TimeoutError, match="did not stop"),
+            serve.running(lingering, listener),
+        ):
+            pass
+    finally:
+        leave.set()
 
 
 async def test_several_run_in_one_event_loop() -> None:

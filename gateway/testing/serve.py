@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -90,11 +90,15 @@ def bound(host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[socket.socke
         yield listener, address(host, listener)
 
 
-@contextmanager
-def running(app: Any, listener: socket.socket, tls: tuple[str, str] | None = None) -> Iterator[Server]:
+def running(app: Any, listener: socket.socket, tls: tuple[str, str] | None = None) -> AbstractContextManager[Server]:
     """Serves in a daemon thread until the block ends. TimeoutError if it does not start or stop in time."""
-    one = server(app, tls)
-    thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]}, daemon=True)
+    return in_thread(server(app, tls), [listener])
+
+
+@contextmanager
+def in_thread(one: Server, listeners: list[socket.socket] | None = None) -> Iterator[Server]:
+    """As `running`, for a server of one's own; without listeners it binds what its configuration says."""
+    thread = threading.Thread(target=one.run, kwargs={"sockets": listeners}, daemon=True)
     thread.start()
     try:
         _await_start(one, thread)

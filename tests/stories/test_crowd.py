@@ -18,7 +18,7 @@ from listening import listen
 from harness import World
 from harness import world as make_world
 
-PEOPLE, HASTY = 32, 16  # of the people; so many more hang up
+PEOPLE, HASTY = 32, 16  # who stay for their answer, who hang up before
 
 pytestmark = pytest.mark.postgres  # elsewhere everybody comes alone
 
