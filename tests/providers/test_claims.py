@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.providers import Providers
 from gateway.providers.claims import clean_email, clean_list, clean_name, clean_picture, read_time
 from gateway.providers.lookup import look_up, sibling
+
+from .op import Op, finish
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
@@ -50,6 +56,39 @@ def test_whatever_is_claimed_can_be_stored(value: object) -> None:
     kept = [clean_email(value), clean_name(value), clean_picture(value), *clean_list(value)]
     for text in kept:
         assert text is None or (text and "\0" not in text and text.encode())
+
+
+# Whichever of them are kept, now or one day.
+CLAIMS = [
+    "name",
+    "given_name",
+    "preferred_username",
+    "picture",
+    "email",
+    "locale",
+    "groups",
+    "roles",
+    "sid",
+    "acr",
+    "upn",
+]
+
+
+@pytest.mark.parametrize("source", ["claims", "userinfo"])
+@pytest.mark.parametrize(
+    "odd", ["\0", "a\0@example.com", "https://x/\0", "\ud800", "a\ud800@example.com", ["a", "b\0"]]
+)
+async def test_whoever_signs_in_can_be_stored(odd: object, source: str) -> None:
+    """PostgreSQL takes neither NUL nor halves of characters, and people who come together share their statements."""
+    op = Op()
+    setattr(op, source, getattr(op, source) | dict.fromkeys(CLAIMS, odd) | {"sub": "ada-1"})
+    settings = op.settings(userinfo="always", groups_claim="groups", roles_claim="roles")
+    transport = httpx2.MockTransport(op.handle)
+    providers = Providers({"op": settings}, public_url="https://login.example", clock=op.clock, transport=transport)
+    identity = asdict((await finish(providers.get("op"))).identity)
+    assert identity["subject"] == "ada-1"
+    assert "\\x00" not in repr(identity)
+    assert "\\ud800" not in repr(identity)
 
 
 def test_name_is_cut() -> None:
